@@ -1,0 +1,52 @@
+# Two commands do everything: `make train` and `make test`. Each makes what it needs first.
+.DEFAULT_GOAL := help
+.PHONY: help train data test test-all lint format clean
+
+PYTHON ?= python3
+CONFIG ?= configs/main.yaml
+BIN := .venv/bin
+
+help: ## show this
+	@echo "usage: make TARGET"
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|' 2>/dev/null \
+	  || grep -E '^[a-z-]+:.*## ' Makefile
+
+train: .venv/installed ## make the environment, get the data, train configs/main.yaml, draw
+	$(BIN)/vaescope train --config $(CONFIG) $(ARGS)
+
+data: .venv/installed ## get the image set that configs/main.yaml names
+	$(BIN)/vaescope data fetch --config $(CONFIG)
+
+test: .venv/installed-dev ## run the tests (the fast ones, under 4 minutes)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: .venv/installed-dev ## run all tests, the slow ones too
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/installed-dev ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev ## bring the code into its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove the environment and caches; data/ and runs/ stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "vaescope needs Python 3.11 or newer, but $(PYTHON) is older: try make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv .venv || \
+	  { echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)"; exit 2; }
+	@touch $@
+
+.venv/installed: .venv/made pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

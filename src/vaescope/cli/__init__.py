@@ -1,0 +1,83 @@
+"""The command line: ``vaescope VERB ...``.
+
+Only the verb that is asked for is imported, so that ``vaescope --help`` answers at once. A user's mistake is told in
+one line on standard error, with exit code 2; a run that fails leaves with 1, one that is interrupted with 130.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from vaescope import __version__
+from vaescope.errors import RunError, UsageError
+
+VERBS = {
+    "train": ("train", "train a model as a config says, and draw what it learned"),
+    "sample": ("look", "draw new images from a trained model"),
+    "reconstruct": ("look", "show images beside what a trained model makes of them"),
+    "encode": ("look", "write the latents of images to a file"),
+    "figures": ("look", "draw all pictures of a run anew"),
+    "data": ("data", "list, fetch or check image sets"),
+}
+"""Every verb, with its module and what it does."""
+
+
+def usage() -> str:
+    """What ``vaescope --help`` prints."""
+    verbs = "\n".join(f"  {name:<12} {help_}" for name, (_, help_) in VERBS.items())
+    return (
+        "usage: vaescope VERB ...\n\n"
+        "Train a variational autoencoder on images, measure it honestly, and look inside.\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "options:\n"
+        "  -h, --help   show this, or after a verb what it takes\n"
+        "  --version    show the version\n\n"
+        "example:\n"
+        "  vaescope train --config configs/main.yaml --trainer.epochs 5\n"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: The words after ``vaescope``; by default those of this process.
+
+    Returns:
+        The exit code: 0, 1 when a run failed, 2 for a mistake of the user, 130 when interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0
+    if words[0] == "--version":
+        print(f"vaescope {__version__}")
+        return 0
+    try:
+        return run(words[0], words[1:])
+    except (UsageError, RunError) as error:
+        return fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return fail("interrupted", 130)
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(verb: str, words: list[str]) -> int:
+    """Runs one verb with the words after it."""
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}"
+        raise UsageError(f"there is no verb {verb}: {guess}")
+    module = importlib.import_module(f"vaescope.cli.{VERBS[verb][0]}")
+    code: int = getattr(module, verb)(words)
+    return code
+
+
+def fail(message: str, code: int) -> int:
+    """Tells what went wrong in one line."""
+    print(f"vaescope: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,175 @@
+"""``vaescope sample``, ``reconstruct``, ``encode`` and ``figures``: what can be asked of a trained model."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaescope.cli.options import Parser, positive, report, temperature
+from vaescope.data.arrays import read_images
+from vaescope.errors import UsageError
+from vaescope.figures import tiles
+from vaescope.files import atomic_file
+from vaescope.models import aside
+from vaescope.objectives import log_weight
+from vaescope.pictures import reconstruct as draw_reconstructions
+from vaescope.pictures import sample as draw_samples
+from vaescope.run import Run
+
+
+def sample(words: Sequence[str]) -> int:
+    """Runs ``vaescope sample``."""
+    made = Parser("sample", "Draw new images from a trained model.", "vaescope sample runs/main -n 64 -o samples.png")
+    made.add_argument("run", type=Path, help="the run folder")
+    made.add_argument("-n", type=positive, default=64, help="how many images (64)")
+    made.add_argument("--temperature", type=temperature, default=1.0, help="the factor on the prior's scale (1)")
+    made.add_argument("--seed", type=int, default=0, help="decides the draws (0)")
+    made.add_argument("-o", "--out", type=Path, help="a .png, or .npz for the greys as bytes (RUN/samples.png)")
+    asked = made.parse_args(words)
+    run = Run.load(asked.run)
+    images = draw_samples(run.model, run.config.data.target, asked.n, asked.temperature, asked.seed)
+    out = output(asked.out or run.folder / "samples.png", (".png", ".npz"))
+    if out.suffix == ".npz":
+        with atomic_file(out) as temporary:
+            np.savez_compressed(temporary, images=to_bytes(images))
+    else:
+        title = f"{asked.n} samples at temperature {asked.temperature:g}"
+        tiles.samples(out, images, title=title, footer=f"run {run.folder.name} · step {run.step:,} · seed {asked.seed}")
+    print(out)
+    return 0
+
+
+def reconstruct(words: Sequence[str]) -> int:
+    """Runs ``vaescope reconstruct``."""
+    made = Parser(
+        "reconstruct",
+        "Show images beside what a trained model makes of them.",
+        "vaescope reconstruct runs/main photos/ -o pairs.png",
+    )
+    add_images(made)
+    made.add_argument("-n", type=positive, default=32, help="how many images at most (32)")
+    made.add_argument("-o", "--out", type=Path, help="a .png (RUN/reconstructed.png)")
+    asked = made.parse_args(words)
+    run = Run.load(asked.run)
+    bytes_, _, what = read(run, asked.images)
+    values = run.config.data.target.evaluation([bytes_[: asked.n]])[0]
+    out = output(asked.out or run.folder / "reconstructed.png", (".png",))
+    tiles.comparison(
+        out,
+        run.config.data.target.pixels(values).numpy(),
+        draw_reconstructions(run.model, run.config.data.target, values),
+        title=f"Originals over reconstructions, {what}",
+        footer=f"run {run.folder.name} · step {run.step:,}",
+    )
+    print(out)
+    return 0
+
+
+def encode(words: Sequence[str]) -> int:
+    """Runs ``vaescope encode``."""
+    made = Parser(
+        "encode",
+        "Write the latents of images to a file: mean and scale of the posterior, and the ELBO in nats. "
+        "The same images give the same file: the one draw of the latents in the ELBO has a fixed seed.",
+        "vaescope encode runs/main -o latents.npz",
+    )
+    add_images(made)
+    made.add_argument("-o", "--out", type=Path, required=True, help="a .npz or .csv file")
+    asked = made.parse_args(words)
+    run = Run.load(asked.run)
+    out = output(asked.out, (".npz", ".csv"))
+    bytes_, labels, _ = read(run, asked.images)
+    columns = latents(run, bytes_)
+    if labels is not None:
+        columns["label"] = labels.numpy()
+    write_table(out, columns)
+    print(out)
+    return 0
+
+
+def figures(words: Sequence[str]) -> int:
+    """Runs ``vaescope figures``."""
+    made = Parser("figures", "Draw all pictures of a run anew.", "vaescope figures runs/main")
+    made.add_argument("run", type=Path, help="the run folder")
+    asked = made.parse_args(words)
+    for path in Run.load(asked.run).redraw(report):
+        print(path)
+    return 0
+
+
+def add_images(made: Parser) -> None:
+    """The two arguments of the verbs that look at images."""
+    made.add_argument("run", type=Path, help="the run folder")
+    made.add_argument(
+        "images",
+        type=Path,
+        nargs="?",
+        help="a picture, a folder of pictures, .npy, .npz or idx file, of the model's size (the run's test images)",
+    )
+
+
+def read(run: Run, path: Path | None) -> tuple[Tensor, Tensor | None, str]:
+    """The images to look at: bytes with shape (N, C, H, W), their labels if known, and what they are in words."""
+    if path is None:
+        images = run.config.data.load(report)
+        return images.test.images, images.test.labels, f"{images.title} test images"
+    return torch.from_numpy(read_images(path, run.shape)), None, path.name
+
+
+def latents(run: Run, images: Tensor, chunk: int = 1000) -> dict[str, np.ndarray]:
+    """The posterior of every image and the bound on its log-likelihood.
+
+    Args:
+        run: The run.
+        images: Bytes, with shape (N, C, H, W).
+        chunk: Images a pass.
+
+    Returns:
+        ``mean`` and ``scale`` with shape (N, D), ``elbo`` with shape (N,) in nats, of one draw of the latents.
+    """
+    values = run.config.data.target.evaluation([images])[0]
+    rows = []
+    with aside(run.model, seed=0):
+        for x in values.split(chunk):
+            trace = run.model(x)
+            q = trace.sites[0].q
+            assert q is not None
+            rows.append((q.mean, q.stddev, log_weight(trace, x)))
+    mean, scale, elbo = (torch.cat(column).numpy() for column in zip(*rows, strict=True))
+    return {"mean": mean, "scale": scale, "elbo": elbo}
+
+
+def write_table(path: Path, columns: dict[str, np.ndarray]) -> None:
+    """Writes columns of numbers as ``.npz``, or as ``.csv`` with one column a number."""
+    with atomic_file(path) as temporary:
+        if path.suffix == ".npz":
+            np.savez_compressed(temporary, **columns)  # type: ignore[arg-type]
+            return
+        flat = {
+            f"{name}{i + 1}" if column.ndim > 1 else name: values
+            for name, column in columns.items()
+            for i, values in enumerate(column.T if column.ndim > 1 else [column])
+        }
+        with temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["index", *flat])
+            writer.writerows(zip(range(len(next(iter(flat.values())))), *flat.values(), strict=True))
+
+
+def output(path: Path, endings: tuple[str, ...]) -> Path:
+    """A path to write to, whose ending says the format.
+
+    Raises:
+        UsageError: For another ending.
+    """
+    if path.suffix not in endings:
+        raise UsageError(f"{path} cannot be written: its ending must be {' or '.join(endings)}")
+    return path
+
+
+def to_bytes(images: np.ndarray) -> np.ndarray:
+    """Greys in [0, 1] as bytes."""
+    return (images * 255).round().astype(np.uint8)

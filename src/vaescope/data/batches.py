@@ -1,0 +1,55 @@
+"""Training batches: the whole set as one tensor of bytes on the device, shuffled anew every epoch.
+
+Two streams of random numbers are kept apart, so that changing one thing does not change another: the order of epoch e
+depends on the seed and e alone, and the noise of the targets comes from a generator of its own.
+"""
+
+import torch
+from torch import Tensor
+
+from vaescope.data.targets import Target
+from vaescope.errors import UsageError
+
+
+class Batches:
+    """Batches by the number of the step.
+
+    An epoch has as many whole batches as fit. The images left over, less than a batch, are others in every epoch.
+
+    Args:
+        images: Bytes, with shape (N, C, H, W), on the device to train on.
+        target: What of them the model is to explain.
+        size: The number B of images in a batch.
+        seed: Decides the order and the noise.
+
+    Raises:
+        UsageError: For a size below 1 or above N.
+    """
+
+    def __init__(self, images: Tensor, target: Target, size: int, seed: int) -> None:
+        if not 1 <= size <= len(images):
+            raise UsageError(
+                f"trainer.batch_size is {size}, but there are {len(images):,} training images: "
+                f"give a size from 1 to {len(images):,}, such as {min(128, len(images))}"
+            )
+        self.images, self.target, self.size, self.seed = images, target, size, seed
+        self.noise = torch.Generator(images.device).manual_seed(seed)
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches in an epoch."""
+        return len(self.images) // self.size
+
+    def order(self, epoch: int) -> Tensor:
+        """The indices of all images in the order of an epoch, with shape (N,)."""
+        shuffle = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        return torch.randperm(len(self.images), generator=shuffle).to(self.images.device)
+
+    def __call__(self, step: int) -> Tensor:
+        """The values of the batch of a step, counted from 0, with shape (B, C, H, W)."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self.order(epoch)
+        index = self._order[position * self.size : (position + 1) * self.size]
+        return self.target.training(self.images.index_select(0, index), self.noise)

@@ -1,0 +1,1 @@
+"""300 images of Fashion-MNIST that ship with vaescope, so that everything can be tried without a download."""

@@ -1,0 +1,154 @@
+"""How training went: the -ELBO and its two halves against the step.
+
+.. math:: -\\mathrm{ELBO} = \\underbrace{E_q[-\\log p(x \\mid z)]}_{\\text{distortion}}
+          + \\underbrace{KL(q(z \\mid x) \\,\\|\\, p(z))}_{\\text{rate}}
+
+The sum alone hides what happens: at first the rate is zero and the distortion falls, then the latents begin to carry
+something and the rate rises. So the picture has the sum large and its halves beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vaescope.figures import style
+from vaescope.figures.style import DISTORTION, GREY, INK, PRINT, RATE, WIDTH, Array, require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What was measured along a run; every array has the shape (T,).
+
+    Args:
+        step: The optimiser steps, increasing.
+        loss: The -ELBO, distortion + rate.
+        distortion: The expected negative log likelihood.
+        rate: The KL divergence of the posterior from the prior.
+    """
+
+    step: Array
+    loss: Array
+    distortion: Array
+    rate: Array
+
+    def __post_init__(self) -> None:
+        shapes = {np.shape(values) for values in (self.step, self.loss, self.distortion, self.rate)}
+        require(
+            len(shapes) == 1 and len(next(iter(shapes))) == 1,
+            f"step, loss, distortion and rate need one shape (T,), got {sorted(shapes)}",
+        )
+
+
+def training_curves(
+    path: Path,
+    train: Curve,
+    validation: Curve,
+    *,
+    title: str,
+    footer: str,
+    floor: float | None = None,
+    unit: str = "nats per image",
+) -> None:
+    """Draws the -ELBO, the distortion and the rate against the step: train thin, validation thick.
+
+    The steps are on a logarithmic scale where they span more than a factor of 30, so that the start can be seen. The
+    first values are often several times the last ones and may leave the picture at the top.
+
+    Args:
+        path: The PNG file to write.
+        train: What was measured on the training batches.
+        validation: What was measured on the validation set; it may be empty.
+        title: What is seen, and on which data and split.
+        footer: The run, the step and the protocol.
+        floor: The irreducible entropy, which no model's -ELBO can fall below on average.
+        unit: The unit of all three curves.
+    """
+    require(len(train.step) + len(validation.step) > 0, "there is nothing to draw: both curves are empty")
+
+    def draw(figure: Figure) -> None:
+        figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.15)
+        grid = figure.add_gridspec(1, 2, width_ratios=(1.5, 1))
+        left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+        whole, halves = left.subplots(), right.subplots(2, sharex=True)
+        _panel(whole, train, validation, "loss", "−ELBO", INK, floor)
+        _panel(halves[0], train, validation, "distortion", "distortion", DISTORTION)
+        _panel(halves[1], train, validation, "rate", "rate", RATE, zero=True)
+        for part in (left, right):
+            part.supxlabel("step", fontsize=PRINT.text)
+            part.supylabel(unit, fontsize=PRINT.text)
+        figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+
+    body = style.drawn(draw, WIDTH, 800)
+    style.save_page(path, body, title=title, footer=footer)
+
+
+def _panel(
+    axes: Axes,
+    train: Curve,
+    validation: Curve,
+    key: str,
+    name: str,
+    colour: str,
+    floor: float | None = None,
+    zero: bool = False,
+) -> None:
+    """One quantity: its name and its last value above, the curves below, with ``floor`` or zero in sight."""
+    from matplotlib.ticker import MaxNLocator
+
+    curves = [(np.asarray(curve.step, float), np.asarray(getattr(curve, key), float)) for curve in (train, validation)]
+    for (step, value), label, width, alpha in zip(curves, ("train", "validation"), (1.5, 5), (0.55, 1), strict=True):
+        if len(step):
+            marker = "o" if len(step) == 1 else None
+            axes.plot(
+                step, value, color=colour, linewidth=width, alpha=alpha, label=label, marker=marker, markersize=12
+            )
+    if floor is not None:
+        axes.axhline(floor, color=GREY, linestyle=":", linewidth=4, label=f"irreducible entropy {floor:,.1f}")
+    _scale_steps(axes, np.concatenate([step for step, _ in curves]))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_ylim(*_limits(curves, [floor] if floor is not None else [0.0] if zero else []))
+    last = next(value for _, value in reversed(curves) if len(value))[-1]
+    axes.set_title(name, loc="left", color=colour, fontweight="bold")
+    axes.set_title(f"{last:,.1f}", loc="right", color=colour)
+
+
+def _scale_steps(axes: Axes, steps: Array) -> None:
+    """Makes the axis of steps logarithmic where they span much, from a 300th of the last step on at the earliest."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    last, first = steps.max(), steps[steps > 0].min(initial=np.inf)
+    if last >= 30 * first:
+        axes.set_xscale("log", nonpositive="mask")
+        axes.set_xlim(max(first, last / 300), last)
+    elif last == steps.min():
+        axes.set_xticks([last])
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+    axes.minorticks_off()
+
+
+def _limits(curves: list[tuple[Array, Array]], seen: list[float]) -> tuple[float, float]:
+    """The range of values from a tenth of the steps on and of those to be seen, and as much again for what came before.
+
+    The first values are often several times the last ones, and a picture that shows them shows nothing else.
+    """
+    last = max(step[-1] for step, _ in curves if len(step))
+    finite = [(step[np.isfinite(value)], value[np.isfinite(value)]) for step, value in curves]
+    settled = np.concatenate([*(value[step >= last / 10] for step, value in finite), seen])
+    if not len(settled):
+        return 0.0, 1.0
+    low, high = settled.min(), settled.max()
+    span = max(high - low, 1e-3 * abs(high), 1e-6)
+    everything = np.concatenate([*(value for _, value in finite), settled])
+    low, high = max(low - span, everything.min()), min(high + span, everything.max())
+    margin = 0.06 * max(high - low, span)
+    return float(low - margin), float(high + margin)

@@ -1,0 +1,50 @@
+"""Files that are whole or not there: write beside the target, then rename.
+
+A rename within one folder is atomic, so a reader sees the old file or the new one, never half of either, and an
+interruption or a full disk leaves the old one as it was.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Gives a temporary path with the same ending to write to, and renames it to ``path`` when the block succeeds.
+
+    Args:
+        path: The file to write. Its folder is made if it is not there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Gives a temporary folder to fill, and renames it to ``path`` when the block succeeds.
+
+    Args:
+        path: The folder to make. It must not exist yet.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+        temporary.chmod(0o755)  # mkdtemp makes it private
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

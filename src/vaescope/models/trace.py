@@ -1,0 +1,101 @@
+r"""Traces: what one pass through a latent variable model leaves behind.
+
+A pass visits the latent variables one after another. Each becomes a :class:`Site` with its prior, its posterior if data
+was seen, and the value it took; the likelihood of the data given these values comes last. Where the value comes from is
+not the model's business but an argument, the :data:`Pick`: drawn, the mean, given from outside, or drawn at a
+temperature. Training, evaluation, sampling, traversals and interpolation are then the same pass with another pick.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Size, Tensor
+from torch.distributions import Distribution
+
+from vaescope.distributions import tempered
+
+
+@dataclass(frozen=True)
+class Site:
+    """One latent variable.
+
+    Args:
+        p: Its prior p(z), whose batch shape broadcasts to that of ``z``.
+        q: Its posterior q(z|x) with batch shape (B,), or nothing when no data was seen.
+        z: The value it took, with shape (*S, B, *event), where S are the axes of repeated draws.
+    """
+
+    p: Distribution
+    q: Distribution | None
+    z: Tensor
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One pass through a latent variable model.
+
+    Args:
+        sites: The latent variables in the order of the pass.
+        likelihood: p(x|z), with batch shape (*S, B) and the shape of an image as its event.
+    """
+
+    sites: tuple[Site, ...]
+    likelihood: Distribution
+
+
+Pick = Callable[[int, Distribution, Distribution | None], Tensor]
+"""Chooses the value of a site from its index, its prior and its posterior, if any."""
+
+
+def draw(samples: int | None = None) -> Pick:
+    """Draws from the posterior where there is one, else from the prior.
+
+    Args:
+        samples: How many draws to make of each. They become a new first axis; without a number there is none. Only the
+            first site adds the axis, the others inherit it.
+    """
+
+    def pick(index: int, p: Distribution, q: Distribution | None) -> Tensor:
+        source = p if q is None else q
+        shape = Size((samples,)) if samples is not None and index == 0 else Size()
+        return source.rsample(shape) if source.has_rsample else source.sample(shape)
+
+    return pick
+
+
+def mean() -> Pick:
+    """Takes the mean of the posterior where there is one, else of the prior. Nothing is random."""
+
+    def pick(index: int, p: Distribution, q: Distribution | None) -> Tensor:
+        return (p if q is None else q).mean
+
+    return pick
+
+
+def given(*values: Tensor | None) -> Pick:
+    """Takes values from outside, one for each site, and draws from the prior where there is none.
+
+    Args:
+        values: The values of the first sites, with shape (*S, B, *event).
+    """
+
+    def pick(index: int, p: Distribution, q: Distribution | None) -> Tensor:
+        value = values[index] if index < len(values) else None
+        return p.sample() if value is None else value
+
+    return pick
+
+
+def temper(temperature: float, samples: int | None = None) -> Pick:
+    """Draws as :func:`draw` does, with every scale multiplied by a temperature.
+
+    Args:
+        temperature: A factor of at least 0. Zero gives the means, 1 the distributions themselves.
+        samples: How many draws to make of each, as a new first axis.
+    """
+    chosen = draw(samples)
+
+    def pick(index: int, p: Distribution, q: Distribution | None) -> Tensor:
+        return chosen(index, tempered(p, temperature), None if q is None else tempered(q, temperature))
+
+    return pick

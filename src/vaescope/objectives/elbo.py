@@ -1,0 +1,51 @@
+r"""The evidence lower bound.
+
+.. math:: \log p(x) \ge \mathrm{ELBO}(x)
+          = \mathbb{E}_{q(z \mid x)} \log p(x \mid z) - \mathrm{KL}(q(z \mid x) \,\|\, p(z))
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from vaescope.errors import UsageError
+from vaescope.models import VAE
+from vaescope.objectives.objective import Objective, Terms
+from vaescope.objectives.schedules import Constant, Schedule
+from vaescope.objectives.terms import distortion, rate
+
+
+@dataclass(frozen=True)
+class ELBO(Objective):
+    r"""The negative evidence lower bound with a weight on the rate, :math:`D + \beta R`.
+
+    With :math:`\beta = 1` it is a bound on :math:`-\log p(x)`; with any other it is not, and trades reconstruction
+    for a simpler code. The distortion is estimated with one draw of the latents, the rate is exact where it can be.
+
+    References:
+        | Auto-Encoding Variational Bayes (Kingma and Welling, 2014)
+        | https://arxiv.org/abs/1312.6114
+        | beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework (Higgins et al., 2017)
+        | https://openreview.net/forum?id=Sy2fzU9gl
+
+    Args:
+        beta: The weight :math:`\beta`, a number of at least 0.
+        warmup: A factor on :math:`\beta` that changes as training goes on.
+
+    Raises:
+        UsageError: For a negative weight.
+    """
+
+    beta: float = 1.0
+    warmup: Schedule = Constant()
+
+    def __post_init__(self) -> None:
+        if not self.beta >= 0:
+            raise UsageError(f"ELBO got beta {self.beta}: give a weight of at least 0; 1 is the bound itself")
+
+    def __call__(self, model: VAE, x: Tensor, context: Tensor | None = None, progress: float = 1.0) -> Terms:
+        """The loss, the distortion and the rate of a batch, in nats per image."""
+        trace = model(x, context)
+        d, r = distortion(trace, x).mean(), rate(trace).mean()
+        beta = self.beta * self.warmup(progress)
+        return {"loss": d + beta * r, "distortion": d, "rate": r}

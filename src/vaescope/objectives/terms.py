@@ -1,0 +1,78 @@
+r"""Terms of a trace: one value for each example, in nats, with shape (*S, B).
+
+.. math:: -\mathrm{ELBO} = \underbrace{-\log p(x \mid z)}_{\text{distortion}}
+          + \underbrace{\mathrm{KL}(q(z \mid x) \,\|\, p(z))}_{\text{rate}}
+
+References:
+    | Fixing a Broken ELBO (Alemi et al., 2018), for the names
+    | https://arxiv.org/abs/1711.00464
+"""
+
+from functools import reduce
+from operator import add
+
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from vaescope.models import Site, Trace
+
+
+def distortion(trace: Trace, x: Tensor) -> Tensor:
+    r"""The distortion :math:`-\log p(x \mid z)` at the latents of the trace.
+
+    Args:
+        trace: One pass over ``x``.
+        x: Images, with shape (B, C, H, W).
+    """
+    return -trace.likelihood.log_prob(x)
+
+
+def exact_rate(site: Site) -> Tensor | None:
+    """The KL divergence of a site in closed form, or nothing where torch knows none."""
+    if site.q is None:
+        raise ValueError("a site without a posterior has no rate; pass images to the model")
+    try:
+        return kl_divergence(site.q, site.p)
+    except NotImplementedError:
+        return None
+
+
+def rates(trace: Trace) -> tuple[Tensor, ...]:
+    r"""The rate of every site, :math:`\mathrm{KL}(q \| p)`: exact where it can be, else the unbiased estimate
+    :math:`\log q(z) - \log p(z)` at the value drawn.
+
+    Args:
+        trace: One pass over images.
+    """
+    exact = (exact_rate(site) for site in trace.sites)
+    return tuple(log_ratio(site) if value is None else value for site, value in zip(trace.sites, exact, strict=True))
+
+
+def rate(trace: Trace) -> Tensor:
+    """The rate of all sites together.
+
+    Args:
+        trace: One pass over images.
+    """
+    return reduce(add, rates(trace))
+
+
+def log_ratio(site: Site) -> Tensor:
+    r"""The log-ratio :math:`\log q(z \mid x) - \log p(z)` at the value drawn.
+
+    Args:
+        site: A site with a posterior.
+    """
+    if site.q is None:
+        raise ValueError("a site without a posterior has no log-ratio; pass images to the model")
+    return site.q.log_prob(site.z) - site.p.log_prob(site.z)
+
+
+def log_weight(trace: Trace, x: Tensor) -> Tensor:
+    r"""The log importance weight :math:`\log p(x, z) - \log q(z \mid x)` at the latents of the trace.
+
+    Args:
+        trace: One pass over ``x``.
+        x: Images, with shape (B, C, H, W).
+    """
+    return -distortion(trace, x) - reduce(add, map(log_ratio, trace.sites))

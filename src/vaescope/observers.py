@@ -1,0 +1,202 @@
+"""What is kept of a run while it trains: metrics, the frames of the animations, checkpoints."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaescope import checkpoint
+from vaescope.data.targets import Target
+from vaescope.files import atomic_file
+from vaescope.models import aside, mean
+from vaescope.objectives import Terms
+from vaescope.train import Observer, State
+
+
+class Average:
+    """A running average of terms that stays on the device: adding to it never waits for a GPU."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Adds the terms of one step, each a scalar."""
+        self.sums = {name: value + self.sums[name] if self.count else value.double() for name, value in terms.items()}
+        self.count += 1
+
+    def take(self) -> dict[str, float]:
+        """The averages since the last time, and starts anew."""
+        averages = {name: value.item() / self.count for name, value in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return averages
+
+    def memory(self) -> dict[str, Tensor]:
+        """What :meth:`recall` needs to go on."""
+        sums = {f"sum.{name}": value for name, value in self.sums.items()}
+        return sums | {"count": torch.tensor(self.count)} if self.count else {}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Goes on from where :meth:`memory` was taken."""
+        self.sums = {name[4:]: value for name, value in memory.items() if name.startswith("sum.")}
+        self.count = int(memory["count"]) if self.sums else 0
+
+
+class MetricsLog(Observer):
+    """Writes ``metrics.jsonl``, one JSON object a line.
+
+    Training lines average over the steps since the one before; validation lines are of the whole split. Terms are in
+    nats per image, ``seconds`` count from the first step.
+
+    Args:
+        path: The file. Of a resumed run, lines after the step that it resumes from are dropped.
+        every: Steps between two training lines.
+    """
+
+    name = "metrics"
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every, self.average = path, every, Average()
+
+    def started(self, state: State) -> None:
+        """Drops what was written after the checkpoint that the run resumes from."""
+        kept = [line for line in read_lines(self.path) if line["step"] <= state.step] if state.step else []
+        with atomic_file(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def stepped(self, state: State, terms: Terms) -> None:
+        """Adds to the average, and writes it when it is due."""
+        self.average.add(terms)
+        if state.step % self.every == 0 or state.step == state.total:
+            self._write(state, "train", self.average.take())
+
+    def validated(self, state: State, terms: dict[str, float]) -> None:
+        """Writes a line."""
+        self._write(state, "validation", terms)
+
+    def memory(self) -> dict[str, Tensor]:
+        """The average so far."""
+        return self.average.memory()
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Goes on with the average."""
+        self.average.recall(memory)
+
+    def _write(self, state: State, split: str, terms: Mapping[str, float]) -> None:
+        head = {"step": state.step, "epoch": round(state.epoch, 4), "split": split}
+        with self.path.open("a") as file:
+            file.write(json.dumps({**head, **terms, "seconds": round(state.seconds, 3)}) + "\n")
+
+
+def read_lines(path: Path) -> list[dict[str, float | str]]:
+    """All whole lines of a ``metrics.jsonl``. A last line that a crash cut short is left out."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+
+
+def frame_steps(total: int, frames: int) -> list[int]:
+    """The steps to take a frame at: the first and the last, and closer together at the fast start.
+
+    Args:
+        total: The number of steps of the run.
+        frames: The number of frames wanted; a run with fewer steps has one for each step.
+    """
+    steps = [0]
+    for i in range(1, frames):
+        steps.append(max(steps[-1] + 1, round(total * (i / (frames - 1)) ** 2.5)))
+    return [step for step in steps if step < total] + [total]
+
+
+class Recorder(Observer):
+    """Takes the frames of the animations: where the model puts images, and what it makes of them.
+
+    Args:
+        frames: The number of frames.
+        encoded: The values of the images whose latents are followed, with shape (N, C, H, W).
+        shown: The values of the images whose reconstructions are followed, with shape (K, C, H, W).
+        target: How to turn values back into greys.
+    """
+
+    name = "frames"
+
+    def __init__(self, frames: int, encoded: Tensor, shown: Tensor, target: Target) -> None:
+        self.count, self.encoded, self.shown, self.target = frames, encoded, shown, target
+        self.due: set[int] = set()
+        self.average = Average()
+        self.taken: list[dict[str, Tensor]] = []
+
+    def started(self, state: State) -> None:
+        """Decides when to take frames."""
+        self.due = set(frame_steps(state.total, self.count))
+
+    def validated(self, state: State, terms: dict[str, float]) -> None:
+        """Takes the frame before training, which has no training loss yet."""
+        if state.step == 0:
+            self._take(state, terms)
+
+    def stepped(self, state: State, terms: Terms) -> None:
+        """Takes a frame when it is due, with the average loss since the last one."""
+        self.average.add({name: terms[name] for name in ("distortion", "rate") if name in terms})
+        if state.step in self.due:
+            self._take(state, self.average.take())
+
+    def _take(self, state: State, terms: Mapping[str, float]) -> None:
+        model = state.model
+        device = next(model.parameters()).device
+        with aside(model, seed=0):
+            latents = torch.cat([model.posterior(x.to(device)).mean for x in self.encoded.split(1000)])
+            trace = model(self.shown.to(device), pick=mean())
+            pictures = (self.target.pixels(trace.likelihood.mean) * 255).round().to(torch.uint8)
+        numbers = torch.tensor([state.step, state.epoch, terms["distortion"], terms["rate"]], dtype=torch.float64)
+        self.taken.append({"numbers": numbers, "latents": latents.half().cpu(), "pictures": pictures.cpu()})
+
+    def memory(self) -> dict[str, Tensor]:
+        """The frames so far: ``numbers`` (T, 4) are step, epoch, distortion and rate, ``latents`` (T, N, D) posterior
+        means, ``pictures`` (T, K, C, H, W) bytes."""
+        if not self.taken:
+            return {}
+        frames = {name: torch.stack([frame[name] for frame in self.taken]) for name in self.taken[0]}
+        return frames | {f"average.{name}": value for name, value in self.average.memory().items()}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Goes on with the frames so far."""
+        names = [name for name in memory if not name.startswith("average.")]
+        count = len(memory[names[0]]) if names else 0
+        self.taken = [{name: memory[name][i] for name in names} for i in range(count)]
+        self.average.recall({name[8:]: value for name, value in memory.items() if name.startswith("average.")})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The frames as arrays, as :meth:`memory` names them."""
+        return {name: value.numpy() for name, value in self.memory().items() if not name.startswith("average.")}
+
+
+class Checkpointer(Observer):
+    """Writes a checkpoint when one is due, with what the other observers remember.
+
+    Args:
+        folder: The folder for all checkpoints of the run.
+        keep: How many to keep.
+        observers: The other observers.
+    """
+
+    name = "checkpoints"
+
+    def __init__(self, folder: Path, keep: int, observers: list[Observer]) -> None:
+        self.folder, self.keep, self.observers = folder, keep, observers
+
+    def checkpoint_due(self, state: State) -> None:
+        """Writes a checkpoint and deletes the oldest ones."""
+        memories = {observer.name: observer.memory() for observer in self.observers}
+        checkpoint.save(self.folder, state, {name: memory for name, memory in memories.items() if memory})
+        checkpoint.rotate(self.folder, self.keep)
+
+    def restore(self, path: Path, state: State) -> None:
+        """Brings a freshly built state, and the other observers, to where a checkpoint stands."""
+        checkpoint.restore(path, state)
+        for observer in self.observers:
+            file = path / f"{observer.name}.safetensors"
+            observer.recall(checkpoint.load_tensors(file) if file.exists() else {})

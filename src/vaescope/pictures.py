@@ -1,0 +1,415 @@
+"""From a model to its pictures: runs the model for what each picture shows, and hands the arrays to ``figures``.
+
+All pictures are of the validation split; the test split is never looked at for a picture.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaescope.data.images import ImageSet
+from vaescope.data.targets import Target
+from vaescope.distributions import quantiles
+from vaescope.errors import UsageError
+from vaescope.models import VAE, aside, given, mean, temper
+from vaescope.outline import count, model_outline
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What to draw.
+
+    Args:
+        frames: How many frames the animations have; 0 for none.
+        points: How many validation images the pictures of the latents show.
+        grid: How many images a side the decoded latent grid has.
+        samples: How many samples to draw.
+
+    Raises:
+        UsageError: For counts that make no picture.
+    """
+
+    frames: int = 72
+    points: int = 5000
+    grid: int = 20
+    samples: int = 64
+
+    def __post_init__(self) -> None:
+        for name, least in (("points", 1), ("grid", 2), ("samples", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"figures.{name} is {getattr(self, name)}: give at least {least}")
+        if self.frames < 0 or self.frames == 1:
+            raise UsageError(f"figures.frames is {self.frames}: give at least 2, or 0 for no animations")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the pictures of a run are drawn from.
+
+    Args:
+        model: The model.
+        images: The image set.
+        values: The values of the validation images, with shape (N, C, H, W).
+        target: How values become greys.
+        settings: What to draw.
+        caption: The run, the step and the loss, for the foot of every picture.
+    """
+
+    model: VAE
+    images: ImageSet
+    values: Tensor
+    target: Target
+    settings: Figures
+    caption: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def labels(self) -> Tensor | None:
+        """The labels of the validation images, with shape (N,)."""
+        return self.images.validation.labels
+
+    def decode(self, z: Tensor) -> Array:
+        """The mean images of latents with shape (..., D), as greys with shape (..., C, H, W)."""
+        flat = z.reshape(-1, z.shape[-1]).to(self.device)
+        with aside(self.model, seed=0):
+            decoded = [self.model(pick=given(part)).likelihood.mean for part in flat.split(1000)]
+        greys = self.target.pixels(torch.cat(decoded)).cpu().numpy()
+        return greys.reshape(*z.shape[:-1], *greys.shape[1:])
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The posterior means of values with shape (N, C, H, W), with shape (N, D)."""
+        with aside(self.model, seed=0):
+            return torch.cat([self.model.posterior(part.to(self.device)).mean.cpu() for part in x.split(1000)])
+
+    def reconstruct(self, x: Tensor) -> Array:
+        """What the model makes of values with shape (N, C, H, W), as greys of the same shape."""
+        return reconstruct(self.model, self.target, x)
+
+    def strongest(self) -> list[int]:
+        """The latents by their activity, the variance of the posterior mean over images, the most active first."""
+        return self.encode(self.values[:1000]).var(0).argsort(descending=True).tolist()
+
+
+def of_each_class(images: ImageSet, count: int) -> list[list[int]]:
+    """The indices of the first validation images of every class, equally many and at most ``count`` of each.
+
+    Without labels, or where a class has no image, they are the first images in one row.
+    """
+    labels = images.validation.labels
+    rows = [] if labels is None else [(labels == k).nonzero()[:count, 0].tolist() for k in range(len(images.classes))]
+    least = min(map(len, rows), default=0)
+    return [row[:least] for row in rows] if least else [list(range(min(count, len(images.validation))))]
+
+
+def shown_indices(images: ImageSet, count: int = 20) -> list[int]:
+    """The validation images whose reconstructions are followed: of every class in turn, until there are ``count``."""
+    rows = of_each_class(images, max(1, math.ceil(count / max(1, len(images.classes)))))
+    return [index for turn in zip(*rows, strict=True) for index in turn][:count]
+
+
+def draw(scene: Scene, folder: Path, curves: Sequence[Mapping[str, object]], frames: Mapping[str, Array]) -> list[Path]:
+    """Draws every picture of a run.
+
+    Args:
+        scene: What they are drawn from.
+        folder: Where to.
+        curves: The lines of ``metrics.jsonl``.
+        frames: What the recorder took for the animations, or nothing.
+
+    Returns:
+        The files, in the order in which to look at them.
+    """
+    still = (latent_space, latent_representation, reconstructions, samples, traversals, architecture)
+    files = [training_curves(scene, folder, curves)] + [picture(scene, folder) for picture in still]
+    if len(frames):
+        files += [representation_animation(scene, folder, frames), progression_animation(scene, folder, frames)]
+    return files
+
+
+def training_curves(scene: Scene, folder: Path, lines: Sequence[Mapping[str, object]]) -> Path:
+    """The loss and its split in training and validation, against the steps."""
+    from vaescope.figures.curves import Curve, training_curves
+
+    def curve(split: str) -> Curve:
+        rows = [line for line in lines if line["split"] == split]
+        step, d, r = (np.array([float(str(row[k])) for row in rows]) for k in ("step", "distortion", "rate"))
+        return Curve(step, d + r, d, r)
+
+    path = folder / "training.png"
+    floor = scene.target.floor(scene.images.validation.images)
+    title = f"Training on {scene.images.title}: −ELBO = distortion + rate"
+    training_curves(path, curve("train"), curve("validation"), title=title, footer=scene.caption, floor=floor)
+    return path
+
+
+def reconstructions(scene: Scene, folder: Path) -> Path:
+    """Validation images over their reconstructions, one row a class."""
+    from vaescope.figures import tiles
+
+    path = folder / "reconstructions.png"
+    rows = torch.tensor(of_each_class(scene.images, 10))
+    x = scene.values[rows.flatten()]
+    originals, made = scene.target.pixels(x).numpy(), scene.reconstruct(x)
+    title = f"Originals over reconstructions, {scene.images.title} validation images"
+    if len(rows) == 1:
+        tiles.comparison(path, originals, made, title=title, footer=scene.caption)
+    else:
+        shape = (*rows.shape, *x.shape[1:])
+        names = list(scene.images.classes)
+        tiles.reconstructions(
+            path, originals.reshape(shape), made.reshape(shape), names, title=title, footer=scene.caption
+        )
+    return path
+
+
+def samples(scene: Scene, folder: Path) -> Path:
+    """New images: means of the likelihood at draws of the prior."""
+    from vaescope.figures import tiles
+
+    path = folder / "samples.png"
+    title = f"{scene.settings.samples} samples of the model: latents drawn from the prior, decoded"
+    images = sample(scene.model, scene.target, scene.settings.samples)
+    tiles.samples(path, images, title=title, footer=scene.caption)
+    return path
+
+
+def reconstruct(model: VAE, target: Target, x: Tensor) -> Array:
+    """What a model makes of images: the mean of the likelihood at the mean of the posterior. Nothing is random.
+
+    Args:
+        model: The model.
+        target: How values become greys.
+        x: Values, with shape (N, C, H, W).
+
+    Returns:
+        Greys, with the same shape.
+    """
+    device = next(model.parameters()).device
+    with aside(model, seed=0):
+        parts = [model(part.to(device), pick=mean()).likelihood.mean for part in x.split(1000)]
+    return target.pixels(torch.cat(parts)).cpu().numpy()
+
+
+def sample(model: VAE, target: Target, count: int, temperature: float = 1.0, seed: int = 0) -> Array:
+    """New images.
+
+    Args:
+        model: The model.
+        target: How values become greys.
+        count: The number N of images.
+        temperature: The factor on the scale of the prior.
+        seed: Decides the draws.
+
+    Returns:
+        The means of the likelihood as greys, with shape (N, C, H, W).
+    """
+    with aside(model, seed):
+        z = temper(temperature, count)(0, model.prior(), None)
+        decoded = [model(pick=given(part)).likelihood.mean for part in z.split(1000)]
+    return target.pixels(torch.cat(decoded)).cpu().numpy()
+
+
+def prior_grid(scene: Scene, latents: Sequence[int], count: int, edge: float) -> tuple[Tensor, Tensor]:
+    """Values of some latents at evenly spaced probabilities of the prior, and the prior's mean.
+
+    Args:
+        scene: The scene.
+        latents: The indices of L latents.
+        count: The number S of values for each.
+        edge: The probability left out at either end.
+
+    Returns:
+        The values with shape (L, S), and the mean of all latents with shape (D,).
+    """
+    with aside(scene.model, seed=0):
+        prior = scene.model.prior()
+        probabilities = torch.linspace(edge, 1 - edge, count, device=scene.device)
+        return quantiles(prior, probabilities)[list(latents)].cpu(), prior.mean.cpu()
+
+
+def latent_space(scene: Scene, folder: Path) -> Path:
+    """The decoded grid over the plane of the two most active latents, at quantiles of the prior."""
+    from vaescope.figures import tiles
+
+    path = folder / "latent_space.png"
+    dims = len(scene.model.prior().mean)
+    plane = sorted(scene.strongest()[:2])
+    values, centre = prior_grid(scene, plane, scene.settings.grid, edge=0.5 / scene.settings.grid)
+    across, down = values[0], (values[1].flip(0) if dims > 1 else torch.zeros(1))
+    z = centre.expand(len(down), len(across), -1).clone()
+    z[..., plane[0]] = across
+    if dims > 1:
+        z[..., plane[1]] = down[:, None]
+    others = "" if dims <= 2 else f"; the other {dims - 2} latents at the prior's mean"
+    names = tuple(f"z{i + 1}, at quantiles of the prior" for i in plane) if dims > 1 else ("z1, at quantiles", "")
+    tiles.latent_space(
+        path,
+        scene.decode(z),
+        down.numpy(),
+        across.numpy(),
+        names=(names[0], names[1]),
+        title=f"The latent space of {scene.images.title}, decoded{others}",
+        footer=scene.caption,
+    )
+    return path
+
+
+def traversals(scene: Scene, folder: Path) -> Path:
+    """What each latent does: it moves through the prior's quantiles, the others stay where one image put them."""
+    from vaescope.figures import tiles
+
+    path = folder / "traversals.png"
+    latents = scene.strongest()[:10]
+    values, _ = prior_grid(scene, latents, 11, edge=0.02)
+    start = scene.encode(scene.values[:1])[0]
+    z = start.expand(len(latents), 11, -1).clone()
+    for row, latent in enumerate(latents):
+        z[row, :, latent] = values[row]
+    which = "each latent" if len(latents) == len(start) else f"the {len(latents)} most active of {len(start)} latents"
+    title = f"Traversals: {which} through the prior's 2 to 98 % quantiles, the others as one validation image has them"
+    names = [f"z{latent + 1}" for latent in latents]
+    tiles.traversals(path, scene.decode(z), values.numpy(), names, title=title, footer=scene.caption)
+    return path
+
+
+@dataclass(frozen=True)
+class Projection:
+    """How latents of any number come onto paper: as they are up to three, else on their two principal axes.
+
+    Args:
+        centre: What is subtracted, with shape (D,).
+        axes: The directions, with shape (D, d) and d of 2 or 3.
+        names: The names of the d axes.
+        exact: Whether the axes are the latents themselves.
+    """
+
+    centre: Array
+    axes: Array
+    names: tuple[str, ...]
+    exact: bool
+
+    def __call__(self, z: Array) -> Array:
+        """Takes latents with shape (..., D), returns points with shape (..., d)."""
+        return (z.astype(np.float32) - self.centre) @ self.axes
+
+
+def projection(z: Array) -> Projection:
+    """The projection for latents ``z`` with shape (N, D): it is fixed, so that in an animation motion is learning."""
+    dims = z.shape[1]
+    if dims <= 3:
+        axes = np.eye(dims, max(dims, 2), dtype=np.float32)
+        names = tuple(f"z{i + 1}" for i in range(dims)) if dims > 1 else ("z1", "")
+        return Projection(np.zeros(dims, np.float32), axes, names, exact=True)
+    centre = z.mean(0)
+    _, sizes, axes = np.linalg.svd(z - centre, full_matrices=False)
+    shares = sizes[:2] ** 2 / (sizes**2).sum()
+    axes = axes[:2] * np.where(axes[:2].sum(1, keepdims=True) < 0, -1, 1)  # the sign of an axis is arbitrary: fix it
+    names = tuple(f"principal axis {i + 1} ({share:.0%} of variance)" for i, share in enumerate(shares))
+    return Projection(centre, axes.T, names, exact=False)
+
+
+def latent_representation(scene: Scene, folder: Path) -> Path:
+    """Where the model puts validation images, coloured by class."""
+    from vaescope.figures import scatter
+
+    path = folder / "latent_representation.png"
+    count = scene.settings.points
+    z = scene.encode(scene.values[:count]).numpy()
+    project = projection(z)
+    how = "" if project.exact else f", {z.shape[1]} latents on their two principal axes"
+    scatter.latent_representation(
+        path,
+        project(z),
+        None if scene.labels is None else scene.labels[:count].numpy(),
+        list(scene.images.classes),
+        axes=project.names,
+        sigma_circles=project.exact,
+        title=f"Posterior means of {len(z):,} {scene.images.title} validation images{how}",
+        footer=scene.caption,
+    )
+    return path
+
+
+def captions(numbers: Array) -> list[str]:
+    """What stands below each frame, from rows of step, epoch, distortion and rate with shape (T, 4)."""
+    return [
+        f"step {step:,.0f} · epoch {epoch:.1f} · −ELBO {d + r:.1f} = {d:.1f} + {r:.1f} nats"
+        for step, epoch, d, r in numbers
+    ]
+
+
+def representation_animation(scene: Scene, folder: Path, frames: Mapping[str, Array]) -> Path:
+    """The posterior means of validation images as training goes on."""
+    from vaescope.figures import animation
+
+    path = folder / "latent_representation.gif"
+    z = frames["latents"].astype(np.float32)
+    project = projection(z[-1])
+    how = "" if project.exact else f" (final principal axes of {z.shape[2]})"
+    animation.latent_representation(
+        path,
+        project(z),
+        None if scene.labels is None else scene.labels[: z.shape[1]].numpy(),
+        list(scene.images.classes),
+        captions(frames["numbers"]),
+        title=f"Latents of {scene.images.title} validation images{how}",
+        axes=project.names,
+        sigma_circles=project.exact,
+    )
+    return path
+
+
+def progression_animation(scene: Scene, folder: Path, frames: Mapping[str, Array]) -> Path:
+    """Reconstructions approaching their originals as training goes on."""
+    from vaescope.figures import animation
+
+    path = folder / "latent_progression.gif"
+    shown = shown_indices(scene.images)
+    labels = scene.labels
+    animation.latent_progression(
+        path,
+        scene.target.pixels(scene.values[shown]).numpy(),
+        frames["pictures"],
+        captions(frames["numbers"]),
+        title=f"{scene.images.title} validation images and their reconstructions",
+        names=None if labels is None else [scene.images.classes[label] for label in labels[shown].tolist()],
+    )
+    return path
+
+
+def architecture(scene: Scene, folder: Path) -> Path:
+    """The layers of the model, with their shapes and parameter counts."""
+    from vaescope.figures.diagram import Stage, architecture
+
+    model, shape = scene.model, scene.images.shape
+    encoder, decoder = (
+        [Stage(layer.name, layer.shape, layer.parameters) for layer in half] for half in model_outline(model, shape)
+    )
+    latent = len(model.prior().mean)
+    path = folder / "architecture.png"
+    architecture(
+        path,
+        encoder,
+        Stage("z", (latent,), 0),
+        decoder,
+        data=Stage("x", shape, 0),
+        output=Stage("p(x|z)", shape, count(model.likelihood.family)),
+        prior=type(model.prior).__name__,
+        posterior=type(model.posterior.family).__name__,
+        likelihood=type(model.likelihood.family).__name__,
+        objective="",
+        title=f"The model: {count(model):,} parameters",
+        footer=scene.caption,
+    )
+    return path

@@ -1,0 +1,77 @@
+"""Priors p(z): modules without an input whose ``forward`` returns a distribution over latents."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaescope.distributions import diagonal_normal, mixture
+from vaescope.errors import UsageError
+
+
+class Prior(nn.Module, ABC):
+    """A distribution over latents.
+
+    Args:
+        latent: The number of latents D.
+    """
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.latent = latent
+
+    @abstractmethod
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        """The prior, with no batch axes and event shape (D,)."""
+
+
+class StandardNormal(Prior):
+    r"""The standard normal prior, :math:`N(0, I)`.
+
+    Args:
+        latent: The number of latents D.
+    """
+
+    zero: Tensor
+    one: Tensor
+
+    def __init__(self, latent: int) -> None:
+        super().__init__(latent)
+        self.register_buffer("zero", torch.zeros(latent), persistent=False)
+        self.register_buffer("one", torch.ones(latent), persistent=False)
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        """The prior, with event shape (D,)."""
+        return diagonal_normal(self.zero, self.one)
+
+
+class NormalMixture(Prior):
+    r"""A learned mixture of diagonal normals, :math:`\sum_k \pi_k N(z; \mu_k, \mathrm{diag}(\sigma_k^2))`.
+
+    The weights are a softmax, so that they sum to one. The means start as draws of N(0, I) and the scales at one: the
+    mixture begins as broad as the standard prior, and every component overlaps the others, so that none starts dead.
+
+    References:
+        | VAE with a VampPrior (Tomczak and Welling, 2018), section 3, as the "mixture of Gaussians" prior
+        | https://arxiv.org/abs/1705.07120
+
+    Args:
+        latent: The number of latents D.
+        components: The number of components K.
+
+    Raises:
+        UsageError: For less than one component.
+    """
+
+    def __init__(self, latent: int, components: int = 100) -> None:
+        super().__init__(latent)
+        if components < 1:
+            raise UsageError(f"NormalMixture got components {components}: give at least 1, such as 100")
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.loc = nn.Parameter(torch.randn(components, latent))
+        self.log_scale = nn.Parameter(torch.zeros(components, latent))
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        """The prior, with event shape (D,)."""
+        return mixture(self.logits, diagonal_normal(self.loc, self.log_scale.exp()))

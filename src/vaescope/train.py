@@ -1,0 +1,310 @@
+"""The training loop.
+
+One loop serves every model and objective. What must be the same in every run of a seed, the weights, the batches and
+the random numbers, is in :class:`State`, which is also what a checkpoint holds. What may be added or left out,
+pictures, metrics files, a progress bar, is an :class:`Observer`: it is shown the state after every step and cannot
+change it, so the losses are the same to the last bit with and without it.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from vaescope.data.batches import Batches
+from vaescope.errors import RunError, UsageError
+from vaescope.metrics import average
+from vaescope.models import VAE
+from vaescope.objectives import Objective, Schedule, Terms, WarmupDecay
+
+BLOW_UP = 10.0
+"""A loss above the first one by this many times its size (or by as many nats a pixel) has diverged."""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How to train.
+
+    Args:
+        epochs: How many times to go through the training images.
+        steps: The number of steps at most; whichever of epochs and steps is reached first ends the run.
+        batch_size: Images a step.
+        optimizer: Any torch optimizer with its settings.
+        schedule: The factor on the learning rate as training goes on.
+        clip: The largest norm that the gradient may have, or null for any.
+        validate_every: Steps between two validations; by default once an epoch.
+        patience: How many validations without a better loss end the run early, or null for never.
+        log_every: Steps that one line of metrics.jsonl averages over.
+        checkpoint_every: Steps between two checkpoints.
+        keep: How many checkpoints to keep.
+        device: Where to train; auto takes a GPU if there is one.
+
+    Raises:
+        UsageError: For counts below 1.
+    """
+
+    epochs: int = 30
+    steps: int | None = None
+    batch_size: int = 128
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = AdamW
+    schedule: Schedule = WarmupDecay()
+    clip: float | None = None
+    validate_every: int | None = None
+    patience: int | None = None
+    log_every: int = 50
+    checkpoint_every: int = 2000
+    keep: int = 3
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "validate_every", "patience", "log_every", "checkpoint_every", "keep"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"trainer.{name} is {value}: give a whole number of at least 1")
+        if self.clip is not None and not self.clip > 0:
+            raise UsageError(f"trainer.clip is {self.clip}: give a positive norm, such as 1.0, or null")
+
+    def total(self, steps_per_epoch: int) -> int:
+        """The number of steps of the whole run."""
+        return min(self.epochs * steps_per_epoch, self.steps or math.inf)  # type: ignore[return-value]
+
+    def find_device(self) -> torch.device:
+        """The device to train on.
+
+        Raises:
+            UsageError: If a GPU is asked for and there is none.
+        """
+        there = torch.cuda.is_available()
+        if self.device == "cuda" and not there:
+            raise UsageError("trainer.device is cuda, but torch finds no GPU here: use cpu or auto")
+        return torch.device("cuda" if there and self.device != "cpu" else "cpu")
+
+
+class Player:
+    """Who minimises what: one for a VAE, two where a model and a critic play against each other.
+
+    Args:
+        objective: What to minimise.
+        modules: The modules whose parameters this player may change.
+        optimizer: From parameters to an optimizer.
+        schedule: The factor on its learning rate as training goes on.
+        clip: The largest norm that the gradient may have.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        modules: Sequence[nn.Module],
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Schedule,
+        clip: float | None = None,
+    ) -> None:
+        self.objective, self.schedule, self.clip = objective, schedule, clip
+        self.parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+        self.optimizer = optimizer(self.parameters)
+        for group in self.optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+            if group.get("fused", False) is None and not group["foreach"]:
+                group["fused"] = True  # one kernel for all parameters, unless the config has chosen otherwise
+
+    def step(self, model: VAE, x: Tensor, progress: float) -> Terms:
+        """One step of the optimizer on a batch ``x`` with shape (B, C, H, W). Returns the terms before it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self.schedule(progress)
+        terms = self.objective(model, x, progress=progress)
+        self.optimizer.zero_grad()
+        terms["loss"].backward()
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        self.optimizer.step()
+        return {name: value.detach() for name, value in terms.items()}
+
+
+@dataclass
+class State:
+    """Where a run stands.
+
+    Args:
+        model: The model.
+        players: Who trains it.
+        batches: The training batches.
+        total: The number of steps of the whole run.
+        step: The number of steps done.
+        best: The lowest validation loss so far, in nats per image.
+        best_step: The step at which it was reached.
+        best_weights: The weights at that step.
+        stale: The number of validations since then.
+        seconds: The time spent in the loop so far, observers included.
+        first_loss: The loss of the very first batch, against which divergence is judged.
+    """
+
+    model: VAE
+    players: Sequence[Player]
+    batches: Batches
+    total: int
+    step: int = 0
+    best: float = math.inf
+    best_step: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    stale: int = 0
+    seconds: float = 0.0
+    first_loss: float | None = None
+
+    @property
+    def epoch(self) -> float:
+        """The number of epochs done, with its fraction."""
+        return self.step / self.batches.steps_per_epoch
+
+    def keep_best(self, loss: float) -> None:
+        """Takes note of a validation loss, and of the weights if it is the lowest so far."""
+        if loss < self.best:
+            self.best, self.best_step, self.stale = loss, self.step, 0
+            self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        else:
+            self.stale += 1
+
+
+class Observer:
+    """Is shown a run as it goes on, and changes nothing. Every method does nothing unless it is overridden."""
+
+    name: ClassVar[str] = "observer"
+    """Under which a checkpoint keeps what it remembers."""
+
+    def started(self, state: State) -> None:
+        """Before the first step, also of a resumed run."""
+
+    def stepped(self, state: State, terms: Terms) -> None:
+        """After every step, with the terms of its batch (scalars on the device)."""
+
+    def validated(self, state: State, terms: dict[str, float]) -> None:
+        """After every validation, with its terms."""
+
+    def checkpoint_due(self, state: State) -> None:
+        """After every ``checkpoint_every`` steps and at the end."""
+
+    def ended(self, state: State) -> None:
+        """After the last step, also of a run that was interrupted."""
+
+    def memory(self) -> dict[str, Tensor]:
+        """What a resumed run needs to go on as if it had not stopped."""
+        return {}
+
+    def recall(self, memory: Mapping[str, Tensor]) -> None:
+        """Goes on from what :meth:`memory` gave."""
+
+
+Outcome = Literal["finished", "stopped early", "interrupted"]
+
+
+def fit(
+    state: State,
+    settings: Trainer,
+    validation: Tensor,
+    observers: Sequence[Observer] = (),
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Trains from where ``state`` stands to the end.
+
+    Args:
+        state: Where the run stands; it is changed in place.
+        settings: How to train.
+        validation: The values of the validation images, with shape (N, C, H, W).
+        observers: Who is shown the run.
+        interrupted: Is asked after every step whether to stop there.
+
+    Raises:
+        RunError: If a term is no longer finite, the loss has blown up, or a parameter gets no gradient.
+    """
+    model, batches = state.model, state.batches
+    validate_every = settings.validate_every or batches.steps_per_epoch
+    begun = time.perf_counter() - state.seconds
+    outcome: Outcome = "finished"
+    model.train()
+    for observer in observers:
+        observer.started(state)
+    if state.step == 0:
+        validate(state, validation, observers)
+
+    while state.step < state.total:
+        x = batches(state.step)
+        progress = state.step / state.total
+        terms: Terms = {}
+        for player in state.players:
+            terms |= player.step(model, x, progress)
+        if state.step == 0:
+            check_gradients(model)
+        state.step += 1
+        state.seconds = time.perf_counter() - begun
+        if x.device.type == "cpu" or state.step % settings.log_every == 0:  # reading a value makes a GPU wait
+            check_terms(state, terms, x[0].numel())
+
+        for observer in observers:
+            observer.stepped(state, terms)
+        if state.step % validate_every == 0 or state.step == state.total:
+            validate(state, validation, observers)
+        state.seconds = time.perf_counter() - begun
+        if state.step % settings.checkpoint_every == 0 and state.step < state.total:
+            for observer in observers:
+                observer.checkpoint_due(state)
+        if interrupted():
+            outcome = "interrupted"
+            break
+        if settings.patience is not None and state.stale >= settings.patience:
+            outcome = "stopped early"
+            break
+
+    if not state.best_weights:
+        state.keep_best(math.inf)
+    for observer in observers:
+        observer.checkpoint_due(state)
+    for observer in observers:
+        observer.ended(state)
+    return outcome
+
+
+def validate(state: State, validation: Tensor, observers: Sequence[Observer]) -> None:
+    """Averages the first player's objective over the validation images, and keeps the weights if they are the best."""
+    terms = average(state.players[0].objective, state.model, validation)
+    state.keep_best(terms["loss"])
+    for observer in observers:
+        observer.validated(state, terms)
+
+
+def check_gradients(model: nn.Module) -> None:
+    """Refuses to go on when a parameter that should be trained got no gradient from the first step."""
+    missing = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    if missing:
+        raise RunError(
+            f"{len(missing)} parameters get no gradient from the objective, the first of them {missing[0]}: "
+            "every part of the model must take part in the loss"
+        )
+
+
+def check_terms(state: State, terms: Terms, pixels: int) -> None:
+    """Stops a run whose loss is no longer a number or has blown up.
+
+    Args:
+        state: Where the run stands.
+        terms: The terms of the last batch, in nats per image.
+        pixels: The number of values of one image, as the scale of a loss that begins near zero.
+    """
+    loss = terms["loss"].item()
+    if state.first_loss is None:
+        state.first_loss = loss
+    rate = state.players[0].optimizer.param_groups[0]["initial_lr"]
+    advice = f"try a lower learning rate (trainer.optimizer.init_args.lr is {rate:g}) or trainer.clip 1.0"
+    if not math.isfinite(loss):
+        culprit = next((name for name, v in terms.items() if name != "loss" and not v.isfinite()), "loss")
+        raise RunError(
+            f"training broke down at step {state.step:,}: the {culprit} is {terms[culprit].item()}; {advice}"
+        )
+    if loss - state.first_loss > BLOW_UP * max(abs(state.first_loss), pixels):
+        raise RunError(
+            f"training diverged at step {state.step:,}: the loss is {loss:,.1f} nats per image, "
+            f"but it began at {state.first_loss:,.1f}; {advice}"
+        )

@@ -1,0 +1,59 @@
+"""Import arrows point down by layer, or sideways inside one folder."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "src" / "vaescope"
+LAYERS = (
+    {"errors", "files"},
+    {"distributions", "nets", "data", "figures"},
+    {"families"},
+    {"conditional", "priors"},
+    {"models"},
+    {"objectives"},
+    {"metrics", "outline"},
+    {"train", "pictures"},
+    {"checkpoint"},
+    {"observers"},
+    {"config"},
+    {"run"},
+    {"cli"},
+    {"__main__"},
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The parts of the package that a file imports, at its top or inside its functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports by a relative path"
+            if node.module == "vaescope":
+                yield from (alias.name for alias in node.names if alias.name != "__version__")
+            elif (node.module or "").startswith("vaescope."):
+                yield node.module.split(".")[1]  # type: ignore[union-attr]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("vaescope."))
+
+
+def part(file: Path) -> str:
+    """The part of the package that a file belongs to."""
+    return file.relative_to(ROOT).with_suffix("").parts[0]
+
+
+FILES = sorted(file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_point_down(file: Path) -> None:
+    here = part(file)
+    assert here in RANK, f"{here} has no layer: add it to LAYERS"
+    for there in imported(file):
+        assert there == here or RANK[there] < RANK[here], f"{here} may not import {there}"
+
+
+def test_the_check_sees_imports() -> None:
+    assert {"models", "objectives"} <= set(imported(ROOT / "metrics" / "bound.py"))
