@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaescope.figures import animation, curves, diagram, gif, scatter, style, tiles, views
+from vaescope.figures import animation, curves, diagram, gif, points, scatter, style, tiles, views
 from vaescope.figures.curves import Curve
 from vaescope.figures.diagram import Stage
 
@@ -113,6 +113,7 @@ STILL: dict[str, Callable[[Path], None]] = {
     "scatter, 3 latents": lambda path: scattered(path, d=3),
     "scatter, 12 classes": lambda path: scattered(path, named=[f"class {k}" for k in range(12)]),
     "scatter, 40 classes": lambda path: scattered(path, named=[f"a long class name {k}" for k in range(40)]),
+    "scatter, names with dollars": lambda path: scattered(path, named=["US$", "$x^{$", "\\frac"], axes=("$", "z2")),
     "scatter, 1 class": lambda path: scattered(path, named=["only"], sigma_circles=False),
     "scatter, no labels": lambda path: scattered(path, named=None),
     "scatter, 3 latents, no labels": lambda path: scattered(path, d=3, named=None),
@@ -194,6 +195,12 @@ def test_an_animation_has_its_frames_times_and_size(name: str, tmp_path: Path) -
         assert image.info["loop"] == 0
 
 
+def test_equal_frames_are_not_merged(tmp_path: Path) -> None:
+    z = np.repeat(latents(1, 50, 2), 5, axis=0)
+    animation.latent_representation(tmp_path / "a.gif", z, classes(50), NAMES, ["the same"] * 5, title="title")
+    assert [time for _, time in frames_of(tmp_path / "a.gif")] == [700, 80, 80, 80, 2000]
+
+
 @pytest.mark.parametrize("name", ["scatter, 2 latents", "scatter, 3 latents", "latent space", "curves", "diagram"])
 def test_the_same_numbers_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     STILL[name](tmp_path / "a.png")
@@ -223,7 +230,7 @@ def test_a_class_has_one_colour_in_all_pictures(classes: int, tmp_path: Path) ->
     scattered(tmp_path / "a.png", points=3 * classes, named=names)
     moving(tmp_path / "a.gif", 2, points=3 * classes, named=names)
     moving(tmp_path / "b.gif", 2, points=3 * classes, named=names, d=3)
-    shown = [style.rgb(style.colour(k, classes)) for k in range(min(classes, scatter.LEGEND, animation.LEGEND))]
+    shown = [style.rgb(style.colour(k, classes)) for k in range(min(classes, scatter.LEGEND, points.LEGEND))]
     still, plane, turning = opened(tmp_path / "a.png"), *(frames_of(tmp_path / f"{x}.gif")[-1][0] for x in "ab")
     for picture in (np.asarray(still), plane, turning):
         assert np.isin(packed(np.array(shown)), packed(picture)).all()

@@ -25,6 +25,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())  # some writers make their files private
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -44,7 +45,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for file in temporary.iterdir():
             with file.open("rb") as written:
                 os.fsync(written.fileno())
-        temporary.chmod(0o755)  # mkdtemp makes it private
+        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The permissions that this process withholds from new files. It can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

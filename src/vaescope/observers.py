@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ class MetricsLog(Observer):
             file.write(json.dumps({**head, **terms, "seconds": round(state.seconds, 3)}) + "\n")
 
 
-def read_lines(path: Path) -> list[dict[str, float | str]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     """All whole lines of a ``metrics.jsonl``. A last line that a crash cut short is left out."""
     if not path.exists():
         return []

@@ -1,11 +1,12 @@
 """The outline of a model: its layers, their output shapes and parameter counts, found by running it once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from vaescope.models import VAE, aside
+from vaescope.nets.conv import Resize
 from vaescope.nets.mlp import Residual
 
 
@@ -14,17 +15,19 @@ class Layer:
     """One layer of a network.
 
     Args:
-        name: What it is, in words.
+        name: What it is, in a word or two.
+        detail: What else it does.
         shape: The shape of its output for one example.
         parameters: The number of its parameters.
     """
 
     name: str
+    detail: str
     shape: tuple[int, ...]
     parameters: int
 
 
-def outline(net: nn.Sequential, example: Tensor) -> list[Layer]:
+def outline(net: nn.Module, example: Tensor) -> list[Layer]:
     """The layers of a network as it is, not as it was configured.
 
     Args:
@@ -33,11 +36,12 @@ def outline(net: nn.Sequential, example: Tensor) -> list[Layer]:
     """
     layers: list[Layer] = []
     h = example
-    for child in net:
+    for child in net.children():
         h = child(h)
-        parameters = count(child)
-        if parameters:
-            layers.append(Layer(describe(child), tuple(h.shape[1:]), parameters))
+        if parameters := count(child):
+            layers.append(Layer(*describe(child), tuple(h.shape[1:]), parameters))
+        elif layers:  # a mere change of shape belongs to the layer before it
+            layers[-1] = replace(layers[-1], shape=tuple(h.shape[1:]))
     return layers
 
 
@@ -46,25 +50,21 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def describe(module: nn.Module) -> str:
-    """What a layer is, in one to three words: its heaviest operation, and the activation after it."""
-    if isinstance(module, Residual):
-        return f"residual {describe(module.body)}"
-    leaves = [leaf for leaf in module.modules() if not list(leaf.children())]
+def describe(layer: nn.Module) -> tuple[str, str]:
+    """What a layer is and what else it does: its operations with parameters, then the activation after them."""
+    if isinstance(layer, Residual):
+        return "residual", ", ".join(word for word in describe(layer.body) if word)
+    leaves = [leaf for leaf in layer.modules() if not list(leaf.children())]
     heavy = [leaf for leaf in leaves if isinstance(leaf, nn.Linear | nn.Conv2d)]
-    words = []
-    for kind in dict.fromkeys(type(leaf) for leaf in heavy):
-        same = [leaf for leaf in heavy if type(leaf) is kind]
-        words.append(_one(same[0]) + (f" ×{len(same)}" if len(same) > 1 else ""))
-    after = [type(leaf).__name__ for leaf in leaves if type(leaf).__module__ == "torch.nn.modules.activation"]
-    return " + ".join(words + after[-1:])
+    words = ["stride 2"] if any(isinstance(leaf, nn.Conv2d) and leaf.stride[0] == 2 for leaf in heavy) else []
+    words += ["double size"] if any(isinstance(leaf, Resize) for leaf in leaves) else []
+    words += [f"{len(heavy)} layers"] if len(heavy) > 1 else []
+    words += [type(leaf).__name__ for leaf in leaves if type(leaf).__module__ == "torch.nn.modules.activation"][-1:]
+    return _name(heavy[0]), ", ".join(words)
 
 
-def _one(leaf: nn.Module) -> str:
-    if isinstance(leaf, nn.Conv2d):
-        halves = " ↓2" if leaf.stride[0] > 1 else ""
-        return f"conv {leaf.kernel_size[0]}×{leaf.kernel_size[1]}{halves}"
-    return "linear"
+def _name(leaf: nn.Module) -> str:
+    return f"conv {leaf.kernel_size[0]}×{leaf.kernel_size[1]}" if isinstance(leaf, nn.Conv2d) else "linear"
 
 
 def model_outline(model: VAE, shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
@@ -77,6 +77,4 @@ def model_outline(model: VAE, shape: tuple[int, ...]) -> tuple[list[Layer], list
     device = next(model.parameters()).device
     with aside(model, seed=0):
         x = torch.zeros(1, *shape, device=device)
-        encoder = outline(model.posterior.net, x)
-        decoder = outline(model.likelihood.net, model.posterior(x).mean)
-    return encoder, decoder
+        return outline(model.posterior.net, x), outline(model.likelihood.net, model.posterior(x).mean)

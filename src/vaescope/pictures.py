@@ -4,6 +4,7 @@ All pictures are of the validation split; the test split is never looked at for 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Figures:
 
     frames: int = 72
     points: int = 5000
-    grid: int = 20
+    grid: int = 21
     samples: int = 64
 
     def __post_init__(self) -> None:
@@ -59,6 +60,7 @@ class Scene:
         values: The values of the validation images, with shape (N, C, H, W).
         target: How values become greys.
         settings: What to draw.
+        objective: What training minimised, in words.
         caption: The run, the step and the loss, for the foot of every picture.
     """
 
@@ -67,6 +69,7 @@ class Scene:
     values: Tensor
     target: Target
     settings: Figures
+    objective: str
     caption: str
 
     @property
@@ -78,6 +81,11 @@ class Scene:
     def labels(self) -> Tensor | None:
         """The labels of the validation images, with shape (N,)."""
         return self.images.validation.labels
+
+    @property
+    def seen(self) -> str:
+        """What has to be said where grey originals stand beside what the model made of binary ones."""
+        return " (the encoder sees them binarised)" if self.target.discrete else ""
 
     def decode(self, z: Tensor) -> Array:
         """The mean images of latents with shape (..., D), as greys with shape (..., C, H, W)."""
@@ -160,8 +168,8 @@ def reconstructions(scene: Scene, folder: Path) -> Path:
     path = folder / "reconstructions.png"
     rows = torch.tensor(of_each_class(scene.images, 10))
     x = scene.values[rows.flatten()]
-    originals, made = scene.target.pixels(x).numpy(), scene.reconstruct(x)
-    title = f"Originals over reconstructions, {scene.images.title} validation images"
+    originals, made = scene.images.validation.images[rows.flatten()].numpy(), scene.reconstruct(x)
+    title = f"{scene.images.title} validation images over their reconstructions{scene.seen}"
     if len(rows) == 1:
         tiles.comparison(path, originals, made, title=title, footer=scene.caption)
     else:
@@ -252,7 +260,7 @@ def latent_space(scene: Scene, folder: Path) -> Path:
     if dims > 1:
         z[..., plane[1]] = down[:, None]
     others = "" if dims <= 2 else f"; the other {dims - 2} latents at the prior's mean"
-    names = tuple(f"z{i + 1}, at quantiles of the prior" for i in plane) if dims > 1 else ("z1, at quantiles", "")
+    names = tuple(f"z{i + 1}, at quantiles of the prior" for i in plane) if dims > 1 else ("z1, at quantiles of the prior", "")
     tiles.latent_space(
         path,
         scene.decode(z),
@@ -379,7 +387,7 @@ def progression_animation(scene: Scene, folder: Path, frames: Mapping[str, Array
     labels = scene.labels
     animation.latent_progression(
         path,
-        scene.target.pixels(scene.values[shown]).numpy(),
+        scene.images.validation.images[shown].numpy(),
         frames["pictures"],
         captions(frames["numbers"]),
         title=f"{scene.images.title} validation images and their reconstructions",
@@ -394,22 +402,30 @@ def architecture(scene: Scene, folder: Path) -> Path:
 
     model, shape = scene.model, scene.images.shape
     encoder, decoder = (
-        [Stage(layer.name, layer.shape, layer.parameters) for layer in half] for half in model_outline(model, shape)
+        [Stage(layer.name, layer.shape, layer.parameters, layer.detail) for layer in half]
+        for half in model_outline(model, shape)
     )
-    latent = len(model.prior().mean)
+    example = scene.values[:1]
     path = folder / "architecture.png"
     architecture(
         path,
         encoder,
-        Stage("z", (latent,), 0),
+        Stage("z", tuple(model.prior().event_shape), count(model.prior)),
         decoder,
-        data=Stage("x", shape, 0),
-        output=Stage("p(x|z)", shape, count(model.likelihood.family)),
-        prior=type(model.prior).__name__,
-        posterior=type(model.posterior.family).__name__,
-        likelihood=type(model.likelihood.family).__name__,
-        objective="",
-        title=f"The model: {count(model):,} parameters",
+        data=Stage("x", shape),
+        output=Stage("p(x|z)", shape, count(model.likelihood) - count(model.likelihood.net)),
+        prior=words(model.prior),
+        posterior=words(model.posterior.family),
+        likelihood=words(model.likelihood.family),
+        objective=scene.objective,
+        title=f"A VAE of {scene.images.title}, {count(model):,} parameters",
         footer=scene.caption,
+        example=scene.target.pixels(example[0]).numpy(),
+        decoded=scene.reconstruct(example)[0],
     )
     return path
+
+
+def words(part: object) -> str:
+    """The name of a class in words: `DiagonalNormal` is a diagonal normal."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(part).__name__).capitalize()

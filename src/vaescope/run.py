@@ -153,6 +153,8 @@ def train(
         if found is None:
             raise UsageError(f"{folder} holds no checkpoint to resume from: delete it and start anew")
         keeper.restore(found, state)
+        if state.step >= state.total:
+            raise UsageError(f"{folder} is finished: {state.step:,} of {state.total:,} steps are done")
         report(f"going on from step {state.step:,} of {state.total:,}")
     else:
         make_folder(folder, config_text)
@@ -260,7 +262,8 @@ def make_scene(
 ) -> pictures.Scene:
     """What the pictures of a run are drawn from."""
     caption = f"run {folder.name} · step {step:,} · validation loss {loss:.1f} nats per image"
-    return pictures.Scene(model, images, validation, settings.data.target, settings.figures, caption)
+    objective = str(settings.objective)
+    return pictures.Scene(model, images, validation, settings.data.target, settings.figures, objective, caption)
 
 
 def add_line(path: Path, line: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def dump(made: ArgumentParser, parsed: Namespace) -> str:
     """The config with every key written out, as YAML."""
     kept = parsed.clone()
     kept.pop("config", None)
-    text: str = made.dump(kept, skip_none=False)
+    text: str = made.dump(kept, skip_unset=False)
     return "# Everything needed to repeat this run: vaescope train --config config.yaml\n" + text
 
 

@@ -25,6 +25,7 @@ from vaescope.figures.style import DISTORTION, GREY, INK, LATENT, LINE, PAPER, R
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 WIDTH = 1500
 """The width of the drawing, in pixels."""
@@ -205,10 +206,10 @@ def _named(likelihood: str) -> list[str]:
 def _heading(axes: Axes, y: float, name: str, colour: str, stages: Sequence[Stage]) -> None:
     """The name of a row, and how many parameters it has."""
     top = y - HIGH / 2 - 36
-    axes.text(LEFT + 8, top, name, color=colour, fontweight="bold", fontsize=TEXT, va="center")
+    _text(axes, LEFT + 8, top, name, color=colour, fontweight="bold", fontsize=TEXT, va="center")
     total = f"{sum(stage.parameters for stage in stages):,} parameters"
     right = LEFT + 8 + style.text_width(name, TEXT, bold=True) + 18
-    axes.text(right, top, total, color=GREY, fontsize=TEXT, va="center")
+    _text(axes, right, top, total, color=GREY, fontsize=TEXT, va="center")
 
 
 def _row(axes: Axes, plan: _Plan, stages: Sequence[Stage], y: float, colour: str, *, forward: bool) -> None:
@@ -220,10 +221,15 @@ def _row(axes: Axes, plan: _Plan, stages: Sequence[Stage], y: float, colour: str
         wide = min(0.4 * slot, 80) if deep else min(0.24 * slot, 40)
         _slab(axes, x + slot / 2 - (DEPTH / 2 if deep else 0), y, wide, plan.tall(stage), colour, deep=deep)
         _label(axes, plan, x + slot / 2, y + HIGH / 2 + 14, stage)
-    reach = float(np.clip(0.16 * slot, 16, 28))
+    reach = float(np.clip(0.16 * slot, 16, 24))
     inner = [LEFT + i * slot for i in range(1, len(stages))] if slot > 100 else []  # narrow ones stand close enough
-    for x in (LEFT - 12, *inner, WIDTH - RIGHT + 4):
+    for x in (LEFT - 8, *inner, WIDTH - RIGHT + 6):
         _arrow(axes, (x - reach, y), (x + reach, y), flip=not forward)
+
+
+def _text(axes: Axes, x: float, y: float, text: str, **look: Any) -> Text:
+    """Words, or a formula when they begin with a dollar sign."""
+    return axes.text(x, y, text, parse_math=text.startswith("$"), **look)
 
 
 def _slab(axes: Axes, x: float, y: float, wide: float, tall: float, colour: str, *, deep: bool) -> None:
@@ -252,9 +258,9 @@ def _label(axes: Axes, plan: _Plan, x: float, top: float, stage: Stage) -> None:
     for i, line in enumerate(lines):
         look: dict[str, Any] = {"color": INK if i == 0 else GREY, "fontsize": plan.text}
         if plan.upright:
-            axes.text(x + (i - (len(lines) - 1) / 2) * step, top, line, rotation=90, ha="center", va="top", **look)
+            _text(axes, x + (i - (len(lines) - 1) / 2) * step, top, line, rotation=90, ha="center", va="top", **look)
         else:
-            axes.text(x, top + i * step, line, ha="center", va="top", **look)
+            _text(axes, x, top + i * step, line, ha="center", va="top", **look)
 
 
 def _arrow(
@@ -287,14 +293,16 @@ def _ends(
     step, half = style.line_height(TEXT), PICTURE / 2 + 10
     below = plan.encoder_y + half
     for i, (line, colour) in enumerate([("$x$", INK), (data.sides, GREY)]):
-        axes.text(x, below + i * step, line, color=colour, fontsize=TEXT, ha="center", va="top")
+        _text(axes, x, below + i * step, line, color=colour, fontsize=TEXT, ha="center", va="top")
     low = plan.decoder_y + half
     lines = [(r"$p\,(x\,|\,z)$", DISTORTION), *((line, GREY) for line in _named(likelihood))]
     for i, (line, colour) in enumerate([*lines, (output.sides, GREY)]):
-        axes.text(x, low + i * step, line, color=colour, fontsize=TEXT, ha="center", va="top")
+        _text(axes, x, low + i * step, line, color=colour, fontsize=TEXT, ha="center", va="top")
     top, bottom = below + 2 * step + 8, plan.decoder_y - half
     _arrow(axes, (x, top), (x, bottom), DISTORTION, both=True)
-    axes.text(x + 20, (top + bottom) / 2, "distortion", color=DISTORTION, fontsize=TEXT, va="center", fontweight="bold")
+    _text(
+        axes, x + 20, (top + bottom) / 2, "distortion", color=DISTORTION, fontsize=TEXT, va="center", fontweight="bold"
+    )
 
 
 def _image(axes: Axes, x: float, y: float, image: Array | None, stage: Stage) -> None:
@@ -303,7 +311,7 @@ def _image(axes: Axes, x: float, y: float, image: Array | None, stage: Stage) ->
 
     if image is None:
         axes.add_patch(Rectangle((x - 70, y - 70), 140, 140, facecolor="#f4f4f4", edgecolor=GREY, linewidth=2.5))
-        axes.text(x, y, stage.name, color=GREY, fontsize=TEXT, ha="center", va="center")
+        _text(axes, x, y, stage.name, color=GREY, fontsize=TEXT, ha="center", va="center")
         return
     pixels = style.fit(style.as_bytes(image), PICTURE, PICTURE)
     height, width = pixels.shape[:2]
@@ -325,8 +333,9 @@ def _latent(axes: Axes, plan: _Plan, latent: Stage, prior: str, posterior: str) 
     high = (len(words) + 1) * step / 2 + 16
     _box(axes, (p - 108, low - high), (216, 2 * high), [r"$p\,(z)$", *words], RATE)
     axes.add_patch(Circle((z, low), 66, facecolor=style.mixed(LATENT, PAPER, 0.75), edgecolor=LATENT, linewidth=3))
-    axes.text(z, low - 16, "$z$", color=INK, fontsize=1.5 * TEXT, ha="center", va="center")
-    axes.text(
+    _text(axes, z, low - 16, "$z$", color=INK, fontsize=1.5 * TEXT, ha="center", va="center")
+    _text(
+        axes,
         z,
         low + 30,
         latent.sides,
@@ -338,8 +347,8 @@ def _latent(axes: Axes, plan: _Plan, latent: Stage, prior: str, posterior: str) 
     _arrow(axes, (z, top + half + 6), (z, low - 72), LATENT)
     _arrow(axes, (p, top + half + 6), (p, low - high - 6), RATE, both=True)
     middle = (top + half + low - 72) / 2
-    axes.text(z + 18, middle, r"$z \sim q\,(z\,|\,x)$", color=LATENT, fontsize=TEXT, va="center")
-    axes.text(p + 18, middle, "rate", color=RATE, fontsize=TEXT, va="center", fontweight="bold")
+    _text(axes, z + 18, middle, r"$z \sim q\,(z\,|\,x)$", color=LATENT, fontsize=TEXT, va="center")
+    _text(axes, p + 18, middle, "rate", color=RATE, fontsize=TEXT, va="center", fontweight="bold")
 
 
 def _box(axes: Axes, corner: tuple[float, float], size: tuple[float, float], lines: Sequence[str], colour: str) -> None:
@@ -352,7 +361,7 @@ def _box(axes: Axes, corner: tuple[float, float], size: tuple[float, float], lin
     step = style.line_height(TEXT)
     for i, line in enumerate(lines):
         y = corner[1] + size[1] / 2 + (i - (len(lines) - 1) / 2) * step
-        axes.text(corner[0] + size[0] / 2, y, line, color=INK, fontsize=TEXT, ha="center", va="center")
+        _text(axes, corner[0] + size[0] / 2, y, line, color=INK, fontsize=TEXT, ha="center", va="center")
 
 
 def _objective(axes: Axes, plan: _Plan, objective: str, parameters: int) -> None:
@@ -365,15 +374,15 @@ def _objective(axes: Axes, plan: _Plan, objective: str, parameters: int) -> None
         (r"$\;+\;$", INK, ""),
         (r"$\mathrm{KL}(q\,(z\,|\,x)\;\|\;p\,(z))$", RATE, "rate"),
     ]
-    texts = [axes.text(0, y, text, color=colour, fontsize=size, va="center") for text, colour, _ in pieces]
+    texts = [_text(axes, 0, y, text, color=colour, fontsize=size, va="center") for text, colour, _ in pieces]
     widths = [text.get_window_extent().width for text in texts]
     x = (WIDTH - sum(widths)) / 2
     for text, width, (_, colour, name) in zip(texts, widths, pieces, strict=True):
         text.set_x(x)
         if name:
             axes.plot([x, x + width], [y + 36] * 2, color=colour, linewidth=3)
-            axes.text(x + width / 2, y + 44, name, color=colour, fontsize=TEXT, ha="center", va="top")
+            _text(axes, x + width / 2, y + 44, name, color=colour, fontsize=TEXT, ha="center", va="top")
         x += width
     line = f"minimised: {objective}  ·  {parameters:,} parameters in all"
     small = min(TEXT, TEXT * (WIDTH - 40) / style.text_width(line, TEXT))
-    axes.text(WIDTH / 2, plan.height - 10, line, color=GREY, fontsize=small, ha="center", va="bottom")
+    _text(axes, WIDTH / 2, plan.height - 10, line, color=GREY, fontsize=small, ha="center", va="bottom")

@@ -159,7 +159,7 @@ def _points(panel: Axes, points: Array, labels: Array | None, names: list[str], 
     from matplotlib import colormaps
 
     diameter = float(np.clip(11 * (1000 / len(points)) ** 0.3, 3, 14))
-    overlap = crowd * (diameter * views.CELLS / SIDE[2]) ** 2
+    overlap = crowd * (diameter * views.CELLS / panel.get_window_extent().width) ** 2
     shades = (
         colormaps["viridis"](views.density(crowd))[:, :3]
         if labels is None

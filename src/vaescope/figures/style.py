@@ -242,7 +242,8 @@ def _matplotlib_style() -> Iterator[None]:
         "axes.linewidth": 1.5,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.formatter.use_mathtext": True,
+        "axes.formatter.useoffset": False,
+        "text.parse_math": False,  # a dollar sign in a name is a dollar sign
         "xtick.color": GREY,
         "ytick.color": GREY,
         "xtick.major.size": 8,

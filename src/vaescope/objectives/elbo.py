@@ -43,6 +43,9 @@ class ELBO(Objective):
         if not self.beta >= 0:
             raise UsageError(f"ELBO got beta {self.beta}: give a weight of at least 0; 1 is the bound itself")
 
+    def __str__(self) -> str:
+        return "−ELBO" if self.beta == 1 else f"distortion + {self.beta:g} × rate"
+
     def __call__(self, model: VAE, x: Tensor, context: Tensor | None = None, progress: float = 1.0) -> Terms:
         """The loss, the distortion and the rate of a batch, in nats per image."""
         trace = model(x, context)

@@ -1,0 +1,121 @@
+"""Configs: every key is used or refused, and what a run keeps is enough to repeat it."""
+
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonargparse import ArgumentParser
+
+from vaescope import config
+from vaescope.cli.train import dump, parser
+from vaescope.config import Config, components, keys_of
+from vaescope.errors import UsageError
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+
+
+def plain(arguments: list[str]) -> dict[str, object]:
+    """The whole config that arguments come to."""
+    made = parser()
+    parsed = config.parse(made, arguments)
+    for name in ("out", "resume", "json"):
+        parsed.pop(name)
+    content: dict[str, object] = yaml.safe_load(io.StringIO(dump(made, parsed)))
+    return content
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_shipped_config_can_be_built(path: Path) -> None:
+    assert isinstance(config.read(path), Config)
+
+
+def test_the_main_config_spells_out_the_defaults() -> None:
+    assert plain(["--config", str(CONFIGS[0].with_name("main.yaml"))]) == plain([])
+
+
+def test_a_kept_config_comes_back_the_same(tmp_path: Path) -> None:
+    changed = ["--seed", "4", "--model.prior", "NormalMixture", "--model.prior.components", "7", "--trainer.clip", "2"]
+    whole = plain(changed)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(whole))
+    assert plain(["--config", str(tmp_path / "config.yaml")]) == whole
+    built = config.read(tmp_path / "config.yaml")
+    assert built.seed == 4
+    assert built.trainer.clip == 2
+    assert built.model((1, 28, 28)).prior.logits.shape == (7,)
+
+
+def test_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("trainer: {epochs: 3, batch_size: 7}\n")
+    content = plain(["--config", str(tmp_path / "c.yaml"), "--trainer.epochs", "5"])
+    assert content["trainer"]["epochs"] == 5  # type: ignore[index]
+    assert content["trainer"]["batch_size"] == 7  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", components())
+def test_every_key_of_a_component_is_documented(name: str) -> None:
+    text = components()[name].__doc__ or ""
+    for key in keys_of(components()[name]):
+        assert f"        {key}: " in text, f"{name} does not say what {key} is"
+
+
+MISTAKES = [
+    (["--trainer.epoch", "3"], "did you mean trainer.epochs?"),
+    (["--model.latnt", "3"], "did you mean latent?"),
+    (["--model.init_args.network.init_args.widht", "3"], "did you mean width?"),
+    (["--model.prior", "StandardNorml"], "did you mean StandardNormal?"),
+    (["--trainer.optimizer.class_path", "Adm"], "did you mean Adam?"),
+    (["--trainer.optimizer.init_args.lrr", "3"], "did you mean lr?"),
+    (["--trainer.epochs", "many"], "trainer.epochs: Expected int. Got value: many"),
+    (["--data.targets", "gray"], "'binary', 'grey', 'centred'"),
+    (["--model.latent", "0"], "at least 1"),
+    (["--trainer.steps", "0"], "trainer.steps is 0"),
+    (["--trainer.clip", "0"], "positive"),
+    (["--figures.frames", "1"], "at least 2"),
+    (["--figures.points", "0"], "at least 1"),
+    (["--objective.beta", "-1"], "at least 0"),
+    (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=lambda v: v[0] if isinstance(v, list) else None)
+def test_a_mistake_on_the_command_line_is_told_in_one_line(arguments: list[str], words: str) -> None:
+    made = parser()
+    with pytest.raises(UsageError) as caught:
+        parsed = config.parse(made, arguments)
+        for name in ("out", "resume", "json"):
+            parsed.pop(name)
+        config.build(made, parsed)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+FILES = [
+    ("trainer:\n  epochz: 3\n", "did you mean trainer.epochs?"),
+    ("modle:\n  class_path: Flat\n", "did you mean model?"),
+    ("model:\n  class_path: Flatt\n", "did you mean Flat?"),
+    ("model:\n  class_path: Flat\n  init_args:\n    latents: 3\n", "did you mean latent?"),
+    ("model:\n  class_path: Flat\n  init_args:\n    prior:\n      class_path: NormalMixture\n"
+     "      init_args: {component: 3}\n", "did you mean components?"),
+    ("trainer:\n  epochs: two\n", "Expected int. Got value: two"),
+    ("trainer: [1\n", "not valid YAML"),
+    ("hello\n", "keys and values"),
+    ("trainer:\n  optimizer:\n    class_path: subprocess.Popen\n", "subprocess.Popen: only those of vaescope"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words"), FILES, ids=[words for _, words in FILES])
+def test_a_mistake_in_a_file_is_told_in_one_line(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        config.read(path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_parser_knows_no_key_that_a_config_does_not_have() -> None:
+    made = ArgumentParser()
+    config.add_arguments(made)
+    tops = {action.dest.split(".")[0] for action in made._actions}
+    assert tops - {"help", "config", "print_config", "print_shtab"} == set(Config.__dataclass_fields__)
