@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -249,7 +248,9 @@ def test_a_gpu_is_not_refused_where_there_is_one(monkeypatch: pytest.MonkeyPatch
     assert Trainer(device="cpu").find_device().type == "cpu"
 
 
-def test_a_damaged_run_is_told_in_one_line(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_run_is_told_in_one_line(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run_folder, copy)
     (copy / "model.safetensors").write_bytes(b"\x10" * 100)
@@ -265,7 +266,7 @@ def test_the_default_run_folder_is_a_new_one(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert main(["train", *TINY, "--trainer.steps", "1", "--figures.frames", "0"]) == 0
-    assert sorted(os.listdir("runs")) == ["main", "main-2"]
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["main", "main-2"]
 
 
 def test_data_check_and_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ from vaescope.nets import Network
 from vaescope.objectives import ELBO, Objective, Schedule
 from vaescope.pictures import Figures
 from vaescope.priors import Prior
-from vaescope.train import Trainer
+from vaescope.train import ADAMW, Trainer
 
 TRUSTED = ("vaescope.", "torch.optim.")
 """Where the classes that a config names may come from. Naming one imports its module, which runs code."""
@@ -58,6 +58,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Adds every key of a config to a parser, and ``--config`` to read them from a file."""
     parser.add_argument("-c", "--config", action="config", help="A YAML file with any of the keys below.")
     parser.add_class_arguments(Config, as_group=False)
+    parser.set_defaults({"trainer.optimizer": {"class_path": "torch.optim.AdamW", "init_args": ADAMW}})
 
 
 def read(path: Path) -> Config:
@@ -165,9 +166,8 @@ def explain(parser: ArgumentParser, message: str) -> str:
     """
     text = " ".join(message.split())
     if found := re.search(r"(?:Option|Key) '([\w.]+)' is not (?:accepted|expected)", text):
-        named = re.findall(r"Problem with given class_path '([\w.]+)'", text) or re.findall(
-            r"class_path='([\w.]+)'", text
-        )
+        # the class is named before the mistake, or in the value that follows it
+        named = re.findall(r"class_path '([\w.]+)': Option", text) or re.findall(r"class_path='([\w.]+)'", text)
         component = _class_at(named[-1]) if named else None
         return _unknown("key", found[1], keys_of(component) if component else _dotted_keys(parser))
     for pattern in (r"does not accept (?:option|nested key) '([\w.]+)'", r"nrecognized arguments: --([\w.-]+)"):

@@ -260,7 +260,11 @@ def latent_space(scene: Scene, folder: Path) -> Path:
     if dims > 1:
         z[..., plane[1]] = down[:, None]
     others = "" if dims <= 2 else f"; the other {dims - 2} latents at the prior's mean"
-    names = tuple(f"z{i + 1}, at quantiles of the prior" for i in plane) if dims > 1 else ("z1, at quantiles of the prior", "")
+    names = (
+        tuple(f"z{i + 1}, at quantiles of the prior" for i in plane)
+        if dims > 1
+        else ("z1, at quantiles of the prior", "")
+    )
     tiles.latent_space(
         path,
         scene.decode(z),

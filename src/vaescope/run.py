@@ -319,9 +319,7 @@ class Run:
         if not (folder / "config.yaml").is_file():
             raise UsageError(f"{folder} is no run folder: it holds no config.yaml; give one that `vaescope train` made")
         if not path.is_file():
-            raise UsageError(
-                f"{folder} holds no model.safetensors yet: finish it with `vaescope train --resume {folder}`"
-            )
+            raise UsageError(f"{folder} holds no weights yet: finish it with `vaescope train --resume {folder}`")
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["vaescope"])

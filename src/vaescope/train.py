@@ -10,7 +10,8 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,9 @@ from vaescope.errors import RunError, UsageError
 from vaescope.metrics import average
 from vaescope.models import VAE
 from vaescope.objectives import Objective, Schedule, Terms, WarmupDecay
+
+ADAMW: dict[str, Any] = {"lr": 0.003, "betas": (0.9, 0.99)}
+"""The settings of the optimizer that a config gets if it names none: AdamW."""
 
 BLOW_UP = 10.0
 """A loss above the first one by this many times its size (or by as many nats a pixel) has diverged."""
@@ -51,7 +55,7 @@ class Trainer:
     epochs: int = 30
     steps: int | None = None
     batch_size: int = 128
-    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = AdamW
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = partial(AdamW, **ADAMW)
     schedule: Schedule = WarmupDecay()
     clip: float | None = None
     validate_every: int | None = None

@@ -11,7 +11,7 @@ from torch import Tensor
 from vaescope.errors import UsageError
 from vaescope.models import VAE
 from vaescope.objectives.objective import Objective, Terms
-from vaescope.objectives.schedules import Constant, Schedule
+from vaescope.objectives.schedules import Ramp, Schedule
 from vaescope.objectives.terms import distortion, rate
 
 
@@ -30,14 +30,15 @@ class ELBO(Objective):
 
     Args:
         beta: The weight :math:`\beta`, a number of at least 0.
-        warmup: A factor on :math:`\beta` that changes as training goes on.
+        warmup: A factor on :math:`\beta` that changes as training goes on. It has arrived where no progress is given,
+            so that outside of training this is the bound itself.
 
     Raises:
         UsageError: For a negative weight.
     """
 
     beta: float = 1.0
-    warmup: Schedule = Constant()
+    warmup: Schedule = Ramp(start=0.1, end=1.0, share=0.2)
 
     def __post_init__(self) -> None:
         if not self.beta >= 0:
