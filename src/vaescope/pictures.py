@@ -19,6 +19,7 @@ from vaescope.distributions import quantiles
 from vaescope.errors import UsageError
 from vaescope.models import VAE, aside, given, mean, temper
 from vaescope.outline import count, model_outline
+from vaescope.priors import StandardNormal
 
 Array = np.ndarray
 
@@ -83,9 +84,9 @@ class Scene:
         return self.images.validation.labels
 
     @property
-    def seen(self) -> str:
-        """What has to be said where grey originals stand beside what the model made of binary ones."""
-        return " (the encoder sees them binarised)" if self.target.discrete else ""
+    def standard(self) -> bool:
+        """Whether the prior is the standard normal, so that circles show its scale."""
+        return isinstance(self.model.prior, StandardNormal)
 
     def decode(self, z: Tensor) -> Array:
         """The mean images of latents with shape (..., D), as greys with shape (..., C, H, W)."""
@@ -169,15 +170,14 @@ def reconstructions(scene: Scene, folder: Path) -> Path:
     rows = torch.tensor(of_each_class(scene.images, 10))
     x = scene.values[rows.flatten()]
     originals, made = scene.images.validation.images[rows.flatten()].numpy(), scene.reconstruct(x)
-    title = f"{scene.images.title} validation images over their reconstructions{scene.seen}"
+    title = f"{scene.images.title} validation images and their reconstructions"
+    footer = scene.caption + (" · the encoder sees the images binarised" if scene.target.discrete else "")
     if len(rows) == 1:
-        tiles.comparison(path, originals, made, title=title, footer=scene.caption)
+        tiles.comparison(path, originals, made, title=title, footer=footer)
     else:
         shape = (*rows.shape, *x.shape[1:])
         names = list(scene.images.classes)
-        tiles.reconstructions(
-            path, originals.reshape(shape), made.reshape(shape), names, title=title, footer=scene.caption
-        )
+        tiles.reconstructions(path, originals.reshape(shape), made.reshape(shape), names, title=title, footer=footer)
     return path
 
 
@@ -282,16 +282,18 @@ def traversals(scene: Scene, folder: Path) -> Path:
     from vaescope.figures import tiles
 
     path = folder / "traversals.png"
-    latents = scene.strongest()[:10]
+    latents = sorted(scene.strongest()[:10])
     values, _ = prior_grid(scene, latents, 11, edge=0.02)
     start = scene.encode(scene.values[:1])[0]
     z = start.expand(len(latents), 11, -1).clone()
     for row, latent in enumerate(latents):
         z[row, :, latent] = values[row]
-    which = "each latent" if len(latents) == len(start) else f"the {len(latents)} most active of {len(start)} latents"
-    title = f"Traversals: {which} through the prior's 2 to 98 % quantiles, the others as one validation image has them"
+    all_ = len(latents) == len(start)
+    which = "Each latent" if all_ else f"The {len(latents)} most active of {len(start)} latents, each"
+    footer = f"{scene.caption} · the other latents as one validation image has them"
     names = [f"z{latent + 1}" for latent in latents]
-    tiles.traversals(path, scene.decode(z), values.numpy(), names, title=title, footer=scene.caption)
+    title = f"{which} moved through the prior's quantiles"
+    tiles.traversals(path, scene.decode(z), values.numpy(), names, title=title, footer=footer)
     return path
 
 
@@ -346,7 +348,7 @@ def latent_representation(scene: Scene, folder: Path) -> Path:
         None if scene.labels is None else scene.labels[:count].numpy(),
         list(scene.images.classes),
         axes=project.names,
-        sigma_circles=project.exact,
+        sigma_circles=project.exact and scene.standard,
         title=f"Posterior means of {len(z):,} {scene.images.title} validation images{how}",
         footer=scene.caption,
     )
@@ -356,7 +358,8 @@ def latent_representation(scene: Scene, folder: Path) -> Path:
 def captions(numbers: Array) -> list[str]:
     """What stands below each frame, from rows of step, epoch, distortion and rate with shape (T, 4)."""
     return [
-        f"step {step:,.0f} · epoch {epoch:.1f} · −ELBO {d + r:.1f} = {d:.1f} + {r:.1f} nats"
+        f"step {step:,.0f} · {f'epoch {epoch:.1f} · training' if step else 'untrained ·'} "
+        f"−ELBO {d + r:.1f} = {d:.1f} + {r:.1f} nats"
         for step, epoch, d, r in numbers
     ]
 
@@ -377,7 +380,7 @@ def representation_animation(scene: Scene, folder: Path, frames: Mapping[str, Ar
         captions(frames["numbers"]),
         title=f"Latents of {scene.images.title} validation images{how}",
         axes=project.names,
-        sigma_circles=project.exact,
+        sigma_circles=project.exact and scene.standard,
     )
     return path
 

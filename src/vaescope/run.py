@@ -15,6 +15,7 @@
 import json
 import os
 import platform
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -221,8 +222,6 @@ def conclude(
     report: Report,
 ) -> Summary:
     """Keeps the best weights, scores them on the test images, and draws."""
-    import time
-
     state.model.load_state_dict(state.best_weights)
     write_model(folder, state, images)
     test = None

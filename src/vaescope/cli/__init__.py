@@ -59,11 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(words[0], words[1:])
     except (UsageError, RunError) as error:
         return fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return fail("interrupted", 130)
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return fail(f"{where}{error.strerror or error}", 1)
+    except KeyboardInterrupt:
+        return fail("interrupted", 130)
 
 
 def run(verb: str, words: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -54,14 +55,13 @@ def reconstruct(words: Sequence[str]) -> int:
     made.add_argument("-o", "--out", type=Path, help="a .png (RUN/reconstructed.png)")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
-    bytes_, _, what = read(run, asked.images)
-    values = run.config.data.target.evaluation([bytes_[: asked.n]])[0]
+    found = read(run, asked.images)
     out = output(asked.out or run.folder / "reconstructed.png", (".png",))
     tiles.comparison(
         out,
-        run.config.data.target.pixels(values).numpy(),
-        draw_reconstructions(run.model, run.config.data.target, values),
-        title=f"Originals over reconstructions, {what}",
+        found.images[: asked.n].numpy(),
+        draw_reconstructions(run.model, run.config.data.target, found.values[: asked.n]),
+        title=f"Originals over reconstructions, {found.title}",
         footer=f"run {run.folder.name} · step {run.step:,}",
     )
     print(out)
@@ -81,10 +81,10 @@ def encode(words: Sequence[str]) -> int:
     asked = made.parse_args(words)
     run = Run.load(asked.run)
     out = output(asked.out, (".npz", ".csv"))
-    bytes_, labels, _ = read(run, asked.images)
-    columns = latents(run, bytes_)
-    if labels is not None:
-        columns["label"] = labels.numpy()
+    found = read(run, asked.images)
+    columns = latents(run, found.values)
+    if found.labels is not None:
+        columns["label"] = found.labels.numpy()
     write_table(out, columns)
     print(out)
     return 0
@@ -111,26 +111,45 @@ def add_images(made: Parser) -> None:
     )
 
 
-def read(run: Run, path: Path | None) -> tuple[Tensor, Tensor | None, str]:
-    """The images to look at: bytes with shape (N, C, H, W), their labels if known, and what they are in words."""
+@dataclass(frozen=True)
+class Asked:
+    """The images that a verb is asked about.
+
+    Args:
+        images: Bytes, with shape (N, C, H, W).
+        values: What the model sees of them, with the same shape.
+        labels: Their labels, if known.
+        title: What they are.
+    """
+
+    images: Tensor
+    values: Tensor
+    labels: Tensor | None
+    title: str
+
+
+def read(run: Run, path: Path | None) -> Asked:
+    """The images at a path, or the test images of the run, seen as they are when the run is scored."""
+    target = run.config.data.target
     if path is None:
-        images = run.config.data.load(report)
-        return images.test.images, images.test.labels, f"{images.title} test images"
-    return torch.from_numpy(read_images(path, run.shape)), None, path.name
+        known = run.config.data.load(report)
+        values = target.evaluation([known.validation.images, known.test.images])[1]
+        return Asked(known.test.images, values, known.test.labels, f"{known.title} test images")
+    images = torch.from_numpy(read_images(path, run.shape))
+    return Asked(images, target.evaluation([images])[0], None, path.name)
 
 
-def latents(run: Run, images: Tensor, chunk: int = 1000) -> dict[str, np.ndarray]:
+def latents(run: Run, values: Tensor, chunk: int = 1000) -> dict[str, np.ndarray]:
     """The posterior of every image and the bound on its log-likelihood.
 
     Args:
         run: The run.
-        images: Bytes, with shape (N, C, H, W).
+        values: What the model sees of the images, with shape (N, C, H, W).
         chunk: Images a pass.
 
     Returns:
         ``mean`` and ``scale`` with shape (N, D), ``elbo`` with shape (N,) in nats, of one draw of the latents.
     """
-    values = run.config.data.target.evaluation([images])[0]
     rows = []
     with aside(run.model, seed=0):
         for x in values.split(chunk):

@@ -1,10 +1,11 @@
 """Progress: one calm line on a terminal, plain lines where output is piped."""
 
+import math
 import sys
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vaescope.objectives import Terms
 from vaescope.train import Observer, State
@@ -21,89 +22,86 @@ def split(terms: dict[str, float]) -> str:
     return f"−ELBO {d + r:.1f} = {d:.1f} + {r:.1f} nats"
 
 
-class Display(Observer):
-    """What both kinds of progress need: when to speak, and how fast training goes."""
+class Pace:
+    """How fast training goes.
+
+    Args:
+        state: Where it stands now.
+    """
+
+    def __init__(self, state: State) -> None:
+        self.begun, self.first = time.perf_counter(), state.step
+
+    def images_per_second(self, state: State) -> float:
+        """Training images a second since this process began training."""
+        return (state.step - self.first) * state.batches.size / (time.perf_counter() - self.begun)
+
+    def seconds_left(self, state: State) -> float:
+        """The seconds to the end at this speed; infinite before the first step."""
+        speed = self.images_per_second(state)
+        return (state.total - state.step) * state.batches.size / speed if speed else math.inf
+
+
+class Lines(Observer):
+    """Plain lines on standard error: the first and the last validation, and between them one every few seconds."""
 
     name = "display"
 
-    def __init__(self, interval: float) -> None:
-        self.interval, self.spoken = interval, 0.0
-        self.begun, self.first = 0.0, 0
-
     def started(self, state: State) -> None:
         """Starts the clock."""
-        self.begun, self.first = time.perf_counter(), state.step
-
-    def stepped(self, state: State, terms: Terms) -> None:
-        """Speaks if it is time to."""
-        now = time.perf_counter()
-        if now - self.spoken >= self.interval or state.step == state.total:
-            self.spoken = now
-            self.speak(state, {name: value.item() for name, value in terms.items()})
-
-    def speak(self, state: State, terms: dict[str, float]) -> None:
-        """Shows where the run stands."""
-        raise AssertionError("a display must say how it speaks")
-
-    def speed(self, state: State) -> float:
-        """Training images a second since this process began training."""
-        elapsed = time.perf_counter() - self.begun
-        return (state.step - self.first) * state.batches.size / elapsed if elapsed else 0.0
-
-
-class Lines(Display):
-    """Plain lines on standard error: the validations, at most one every few seconds, and the last."""
-
-    def __init__(self) -> None:
-        super().__init__(LINE_SECONDS)
-        self.said = 0.0
-
-    def speak(self, state: State, terms: dict[str, float]) -> None:
-        """Says nothing between validations."""
+        self.pace, self.said = Pace(state), -math.inf
 
     def validated(self, state: State, terms: dict[str, float]) -> None:
-        """One line."""
+        """One line, if it is time for one."""
         now = time.perf_counter()
-        if now - self.said < self.interval and 0 < state.step < state.total:
+        if now - self.said < LINE_SECONDS and state.step < state.total:
             return
         self.said = now
-        left = (state.total - state.step) * state.batches.size / self.speed(state) if state.step > self.first else 0.0
-        pace = f", {self.speed(state):,.0f} images/s, {left:.0f} s left" if state.step > self.first else ""
-        where = f"epoch {state.epoch:.1f}, step {state.step:,}/{state.total:,}"
-        print(f"{where}: validation {split(terms)}{pace}", file=sys.stderr, flush=True)
+        where = f"epoch {state.epoch:.1f}, step {state.step:,}/{state.total:,}: validation {split(terms)}"
+        left = self.pace.seconds_left(state)
+        pace = "" if math.isinf(left) else f", {self.pace.images_per_second(state):,.0f} images/s, {left:.0f} s left"
+        print(where + pace, file=sys.stderr, flush=True)
 
 
-class Bar(Display):
-    """A progress bar on standard error, which must be a terminal."""
+class Bar(Observer):
+    """A progress bar on standard error, which must be a terminal.
+
+    Args:
+        console: The terminal.
+    """
+
+    name = "display"
 
     def __init__(self, console: Console) -> None:
-        super().__init__(SECONDS)
         self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]:.1f}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f} %"),
             TextColumn("{task.fields[loss]}"),
             TextColumn("{task.fields[speed]:,.0f} images/s"),
             TimeRemainingColumn(compact=True),
             console=console,
             refresh_per_second=4,
-            transient=False,
         )
-        self.task = TaskID(0)
-        self.mean: dict[str, float] = {}
+        self.spoken, self.mean = 0.0, dict[str, float]()
 
     def started(self, state: State) -> None:
         """Shows the bar."""
-        super().started(state)
-        self.task = self.progress.add_task("", total=state.total, completed=state.step, epoch=0.0, loss="", speed=0.0)
+        self.pace = Pace(state)
+        self.task = self.progress.add_task(
+            "", total=state.total, completed=state.step, epoch=state.epoch, loss="", speed=0.0
+        )
         self.progress.start()
 
-    def speak(self, state: State, terms: dict[str, float]) -> None:
-        """Moves the bar, with a smoothed loss."""
-        self.mean = {k: 0.8 * self.mean.get(k, v) + 0.2 * v for k, v in terms.items()}
-        self.progress.update(
-            self.task, completed=state.step, epoch=state.epoch, loss=split(self.mean), speed=self.speed(state)
-        )
+    def stepped(self, state: State, terms: Terms) -> None:
+        """Moves the bar a few times a second, with a smoothed loss."""
+        now = time.perf_counter()
+        if now - self.spoken < SECONDS and state.step < state.total:
+            return
+        self.spoken = now
+        self.mean = {k: 0.8 * self.mean.get(k, v.item()) + 0.2 * v.item() for k, v in terms.items()}
+        speed = self.pace.images_per_second(state)
+        self.progress.update(self.task, completed=state.step, epoch=state.epoch, loss=split(self.mean), speed=speed)
 
     def ended(self, state: State) -> None:
         """Leaves the bar as it is."""
@@ -114,7 +112,7 @@ class Bar(Display):
         self.progress.stop()
 
 
-def display() -> Display:
+def display() -> Bar | Lines:
     """A bar on a terminal, else plain lines."""
     console = Console(stderr=True)
     return Bar(console) if console.is_terminal else Lines()
