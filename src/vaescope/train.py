@@ -23,7 +23,7 @@ from vaescope.metrics import average
 from vaescope.models import VAE
 from vaescope.objectives import Objective, Schedule, Terms, WarmupDecay
 
-ADAMW: dict[str, Any] = {"lr": 0.003, "betas": (0.9, 0.99)}
+ADAMW: dict[str, Any] = {"lr": 0.005, "betas": (0.9, 0.99)}
 """The settings of the optimizer that a config gets if it names none: AdamW."""
 
 BLOW_UP = 10.0
@@ -52,9 +52,9 @@ class Trainer:
         UsageError: For counts below 1.
     """
 
-    epochs: int = 30
+    epochs: int = 16
     steps: int | None = None
-    batch_size: int = 128
+    batch_size: int = 256
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = partial(AdamW, **ADAMW)
     schedule: Schedule = WarmupDecay()
     clip: float | None = None

@@ -31,6 +31,9 @@ def parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     config.add_arguments(made)
+    for action in made._actions:
+        if action.dest == "data":  # see expand_data
+            action.help, action.metavar = "The name of an image set, or a folder with its idx files.", "NAME_OR_FOLDER"
     made.add_argument("--out", type=Path | None, default=None, help="The run folder; by default a new one in runs/.")
     made.add_argument("--resume", type=Path | None, default=None, help="A run folder to go on with, as it was begun.")
     made.add_argument("--json", action="store_true", help="Print the summary as JSON on standard output.")

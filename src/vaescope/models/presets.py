@@ -36,7 +36,7 @@ class Flat(Architecture):
     """
 
     latent: int = 2
-    network: Network = MLP(decoder_blocks=2)
+    network: Network = MLP()
     prior: Callable[[int], Prior] = StandardNormal
     posterior: Callable[[Shape], Family] = DiagonalNormal
     likelihood: Callable[[Shape], Family] = Bernoulli

@@ -56,9 +56,9 @@ class MLP(Network):
         UsageError: For a width below 1 or a negative number of blocks.
     """
 
-    width: int = 400
-    encoder_blocks: int = 1
-    decoder_blocks: int = 1
+    width: int = 256
+    encoder_blocks: int = 3
+    decoder_blocks: int = 5
     activation: Activation = "silu"
 
     def __post_init__(self) -> None:
