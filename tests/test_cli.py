@@ -148,7 +148,7 @@ def test_other_numbers_of_latents_are_drawn(latent: int, tmp_path: Path) -> None
 
 
 def test_other_models_run_to_the_end(tmp_path: Path) -> None:
-    words = ["--model.network", "Conv", "--model.network.width", "4", "--model.network.hidden", "8"]
+    words = ["--model.network", "Conv", "--model.network.channels", "4", "--model.network.hidden", "8"]
     words += ["--model.prior", "NormalMixture", "--model.likelihood", "Gaussian", "--data.targets", "grey"]
     tiny = [word for word in TINY if word not in ("--model.network.width", "32")]
     assert main(["train", *tiny, *words, "--trainer.epochs", "1", "--out", str(tmp_path / "r")]) == 0

@@ -90,7 +90,7 @@ MISTAKES = [
     (["--trainer.steps", "0"], "trainer.steps is 0"),
     (["--trainer.clip", "0"], "positive"),
     (["--figures.frames", "1"], "at least 2"),
-    (["--figures.points", "0"], "at least 1"),
+    (["--figures.points", "0"], "from 1 to 100,000"),
     (["--objective.beta", "-1"], "at least 0"),
     (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
 ]
@@ -114,7 +114,7 @@ FILES = [
     ("trainer:\n  epochs: two\n", "Expected int. Got value: two"),
     ("trainer: [1\n", "not valid YAML"),
     ("hello\n", "keys and values"),
-    ("trainer:\n  optimizer:\n    class_path: subprocess.Popen\n", "subprocess.Popen: only those of vaescope"),
+    ("trainer:\n  optimizer:\n    class_path: subprocess.Popen\n", "there is no optimizer subprocess.Popen here"),
 ]  # fmt: skip
 
 

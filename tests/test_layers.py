@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
-    {"errors", "files"},
+    {"errors", "files", "streams"},
     {"distributions", "nets", "data", "figures"},
     {"families"},
     {"conditional", "priors"},

@@ -17,7 +17,8 @@ SHAPES = st.tuples(st.integers(1, 4), st.integers(4, 40), st.integers(4, 40))
 
 @settings(max_examples=25, deadline=None)
 @given(
-    shape=SHAPES, network=st.sampled_from([MLP(width=8), Conv(width=4, hidden=8), Conv(width=2, hidden=4, blocks=1)])
+    shape=SHAPES,
+    network=st.sampled_from([MLP(width=8), Conv(channels=4, hidden=8), Conv(channels=2, hidden=4, blocks=1)]),
 )
 def test_reconstructions_have_the_shape_of_the_images(shape: tuple[int, int, int], network: Network) -> None:
     model = Flat(latent=3, network=network)(shape)
@@ -26,7 +27,7 @@ def test_reconstructions_have_the_shape_of_the_images(shape: tuple[int, int, int
     assert model(x, pick=draw(5)).likelihood.mean.shape == (5, *x.shape)
 
 
-@pytest.mark.parametrize("network", [MLP(width=8), Conv(width=4, hidden=8)])
+@pytest.mark.parametrize("network", [MLP(width=8), Conv(channels=4, hidden=8)])
 def test_leading_axes_do_not_change_values(network: Network) -> None:
     torch.manual_seed(0)
     encoder, decoder = network.encoder((1, 12, 9), (4,)), network.decoder(4, (1, 12, 9))

@@ -199,7 +199,7 @@ def test_schedules() -> None:
     assert WarmupDecay(0.0)(0.0) == 1
 
 
-@pytest.mark.parametrize("make", [lambda: ELBO(beta=-1.0), lambda: Ramp(share=1.5), lambda: WarmupDecay(warmup=-0.1)])
+@pytest.mark.parametrize("make", [lambda: ELBO(beta=-1.0), lambda: Ramp(share=1.5), lambda: WarmupDecay(share=-0.1)])
 def test_what_cannot_be_meant_is_refused(make: object) -> None:
     with pytest.raises(UsageError):
         make()  # type: ignore[operator]

@@ -131,17 +131,21 @@ def restore(path: Path, state: State) -> None:
 
 def latest(folder: Path) -> Path | None:
     """The newest checkpoint in the folder of all checkpoints of a run, if there is one."""
-    return max(_all(folder), default=None)
+    return max(_all(folder), key=_step, default=None)
 
 
 def rotate(folder: Path, keep: int) -> None:
     """Deletes all checkpoints but the newest ``keep``."""
-    for old in sorted(_all(folder))[:-keep]:
+    for old in sorted(_all(folder), key=_step)[:-keep]:
         shutil.rmtree(old)
 
 
 def _all(folder: Path) -> Iterator[Path]:
     return (path for path in folder.glob("step-*") if path.name[5:].isdigit())
+
+
+def _step(path: Path) -> int:
+    return int(path.name[5:])
 
 
 def _unwritable(path: Path, error: Exception) -> RunError:

@@ -10,13 +10,14 @@ import inspect
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from torch.optim import Optimizer
 
 from vaescope import families, models, nets, objectives, priors
 from vaescope.data.dataset import ImageData
@@ -29,8 +30,18 @@ from vaescope.pictures import Figures
 from vaescope.priors import Prior
 from vaescope.train import ADAMW, Trainer
 
-TRUSTED = ("vaescope.", "torch.optim.")
-"""Where the classes that a config names may come from. Naming one imports its module, which runs code."""
+KINDS: dict[str, type] = {
+    "model": Architecture,
+    "network": Network,
+    "prior": Prior,
+    "posterior": Family,
+    "likelihood": Family,
+    "objective": Objective,
+    "warmup": Schedule,
+    "schedule": Schedule,
+    "optimizer": Optimizer,
+}
+"""The keys whose value is a choice between classes, and what these classes have in common."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,10 @@ class Config:
     figures: Figures = field(default_factory=Figures)
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed is {self.seed}: give a whole number from 0 to 2**63 - 1")
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds every key of a config to a parser, and ``--config`` to read them from a file."""
@@ -72,37 +87,71 @@ def read(path: Path) -> Config:
     return build(parser, parse(parser, ["--config", str(path)]))
 
 
-def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """Parses arguments, with a user's mistake told in one line that names the nearest valid key.
+
+    What classes are named is checked first: parsing imports the module of a class, which runs code.
 
     Raises:
         UsageError: For an unknown key or class, a wrong type, or a file that cannot be read.
     """
-    check_files(arguments)
     try:
-        parsed = parser.parse_args(list(arguments))
-    except ArgumentError as error:
+        check_words(words)
+        return parser.parse_args(list(words))
+    except (ArgumentError, TypeError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
         raise UsageError(explain(parser, str(error))) from None
-    check_classes(parsed.as_dict(), "the command line")
-    return parsed
+    except RecursionError:
+        raise UsageError("the config is nested too deeply, or contains itself") from None
 
 
 def build(parser: ArgumentParser, parsed: Namespace) -> Config:
     """Builds the parts that parsed arguments describe."""
     try:
         built = parser.instantiate(parsed)
+        return Config(**{name: built[name] for name in Config.__dataclass_fields__})
     except UsageError:
         raise
     except (TypeError, ValueError, ArgumentError) as error:
         raise UsageError(explain(parser, str(error))) from None
-    return Config(**{name: built[name] for name in Config.__dataclass_fields__})
 
 
-def check_files(arguments: Sequence[str]) -> None:
-    """Refuses config files that are no YAML mapping, or name classes from elsewhere than vaescope and torch.optim."""
-    for flag, name in pairwise(arguments):
-        if flag in ("-c", "--config"):
-            check_classes(load_yaml(Path(name)), name)
+def check_words(words: Sequence[str]) -> None:
+    """Checks the classes that words of a command line name, and those in the config files among them."""
+    for flag, value in _options(words):
+        last = flag.split(".")[-1]
+        if flag == "config":
+            check_content(load_yaml(Path(value)))
+        elif flag in ("data", "trainer", "figures"):
+            raise UsageError(f"--{flag} {value} is no key: give one below it, such as --{flag}.{_first_key(flag)}")
+        elif last == "class_path":
+            check_choice(flag.split(".")[-2], value)
+        elif last in KINDS:
+            check_choice(last, _plain(value))
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The options among words, as names and values, however they are spelled."""
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        flag, equals, value = word.partition("=")
+        if word.startswith("-c") and not word.startswith("--"):
+            yield "config", word[2:].removeprefix("=") or following
+        elif flag.startswith("--"):
+            yield flag[2:], value if equals else following
+
+
+def _plain(value: str) -> Any:
+    """A word of a command line as YAML, as which it will be read."""
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+
+
+def _first_key(part: str) -> str:
+    fields: dict[str, Any] = Config.__dataclass_fields__[part].default_factory().__dataclass_fields__  # type: ignore[operator, union-attr]
+    return next(iter(fields))
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -122,39 +171,94 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_classes(content: Any, origin: str) -> None:
-    """Refuses a ``class_path`` anywhere in ``content`` that is neither a bare name nor from a trusted package."""
-    for name in _class_paths(content):
-        if "." in name and not name.startswith(TRUSTED):
-            raise UsageError(f"{origin} names the class {name}: only those of vaescope and torch.optim may be named")
+def check_content(content: dict[str, Any]) -> None:
+    """Checks the parts of a config before anything is imported for it.
+
+    Raises:
+        UsageError: For a part or a class that there is not, or a value that is missing.
+    """
+    for name, value in content.items():
+        if name not in Config.__dataclass_fields__:
+            raise UsageError(_unknown("key", str(name), list(Config.__dataclass_fields__)))
+        if name in ("data", "trainer", "figures") and not isinstance(value, dict):
+            raise UsageError(f"{name} is {value}: give keys below it, such as {_first_key(name)}")
+        if name == "seed" and not isinstance(value, int):
+            raise UsageError(f"seed is {value}: give a whole number")
+    _check_below("", content)
 
 
-def _class_paths(content: Any) -> Iterator[str]:
-    if isinstance(content, dict):
-        if isinstance(content.get("class_path"), str):
-            yield content["class_path"]
-        for value in content.values():
-            yield from _class_paths(value)
-    elif isinstance(content, list):
-        for value in content:
-            yield from _class_paths(value)
+def _check_below(path: str, content: Any) -> None:
+    if not isinstance(content, dict):
+        return
+    for name, value in content.items():
+        here = f"{path}.{name}".removeprefix(".")
+        if name in KINDS:
+            check_choice(str(name), value)
+        elif value is None and not path.endswith("optimizer.init_args") and name not in optional_keys():
+            raise UsageError(f"{here} has no value: give one, or leave the key out")
+        _check_below(here, value)
 
 
-KINDS = (Architecture, Family, Network, Objective, Prior, Schedule)
-"""What a config may choose between."""
+def optional_keys() -> set[str]:
+    """The keys that may be null."""
+    owners = [ImageData, Trainer, Figures, *components().values()]
+    found = (parameter for owner in owners for parameter in inspect.signature(owner).parameters.values())
+    return {parameter.name for parameter in found if parameter.default is None or "None" in str(parameter.annotation)}
+
+
+def check_choice(key: str, value: Any) -> None:
+    """Checks the class that a key names, as a name or as ``class_path`` and ``init_args``.
+
+    Raises:
+        UsageError: For a class that is not one of those to choose from, or arguments that it does not have.
+    """
+    valid = choices(KINDS[key]) if key in KINDS else {}
+    known = sorted({kind.__name__ for kind in valid.values()})
+    if isinstance(value, dict):
+        if extra := [name for name in value if name not in ("class_path", "init_args")]:
+            raise UsageError(f"{key} has the key {extra[0]}: give class_path and, below it, init_args")
+        name, arguments = value.get("class_path"), value.get("init_args") or {}
+    else:
+        name, arguments = value, {}
+    if not isinstance(name, str) or name not in valid:
+        raise UsageError(_unknown(key, str(name), known))
+    for argument in arguments if isinstance(arguments, dict) else ():
+        if argument not in keys_of(valid[name]):
+            raise UsageError(_unknown(f"key of {valid[name].__name__}", str(argument), keys_of(valid[name])))
+
+
+def choices(kind: type) -> dict[str, type]:
+    """The classes of one kind, by every name that a config may give them: bare, and with their package."""
+    found: dict[str, type] = {}
+    for choice in _optimizers() if kind is Optimizer else components().values():
+        if issubclass(choice, kind):
+            module = choice.__module__
+            public = "torch.optim" if kind is Optimizer else ".".join(module.split(".")[:2])
+            found |= dict.fromkeys(
+                (choice.__name__, f"{module}.{choice.__name__}", f"{public}.{choice.__name__}"), choice
+            )
+    return found
 
 
 def components() -> dict[str, type]:
-    """The classes that a config may name by their bare name."""
+    """The classes of ours that a config may name."""
     found = (value for module in (families, models, nets, objectives, priors) for value in vars(module).values())
-    chosen = [c for c in found if isinstance(c, type) and issubclass(c, KINDS) and not inspect.isabstract(c)]
+    kinds = tuple(KINDS.values())
+    chosen = [c for c in found if isinstance(c, type) and issubclass(c, kinds) and not inspect.isabstract(c)]
     return {c.__name__: c for c in sorted(chosen, key=lambda c: c.__name__)}
 
 
+def _optimizers() -> list[type]:
+    """The optimizers of torch that need no more than a gradient."""
+    found = [c for c in vars(torch.optim).values() if isinstance(c, type) and issubclass(c, Optimizer)]
+    return [c for c in found if c not in (Optimizer, torch.optim.LBFGS, torch.optim.SparseAdam)]
+
+
 def keys_of(component: type) -> list[str]:
-    """The keys that stand below ``init_args`` of a class: its arguments, but for the shapes that the data decide."""
+    """The keys that stand below ``init_args`` of a class: its arguments, but for those that are given by its place."""
     names = list(inspect.signature(component).parameters)
-    return [name for name in names if name not in ("self", "shape", "params") and not name.startswith("_")]
+    given = {"params", "shape"} | ({"latent"} if issubclass(component, Prior) else set())
+    return [name for name in names if name not in given]
 
 
 def explain(parser: ArgumentParser, message: str) -> str:
@@ -173,8 +277,6 @@ def explain(parser: ArgumentParser, message: str) -> str:
     for pattern in (r"does not accept (?:option|nested key) '([\w.]+)'", r"nrecognized arguments: --([\w.-]+)"):
         if found := re.search(pattern, text):
             return _unknown("key", found[1], _dotted_keys(parser))
-    if found := re.search(r"Expected a dot import path string: ([\w.]+)", text):
-        return _unknown("class", found[1], [*components(), *_optimizers()])
     text = re.sub(r"\s*Got value: Namespace\(.*$", "", text)
     text = re.sub(r"Type \S*Callable\[.*?expects a function or a callable class: ", "", text)
     text = re.sub(r"a <class '([\w.]+)'>", r"\1", text)
@@ -185,17 +287,13 @@ def explain(parser: ArgumentParser, message: str) -> str:
 def _class_at(path: str) -> type | None:
     """The class that a dotted path names, if it is one that a config may choose."""
     name = path.split(".")[-1]
-    return components().get(name) or getattr(torch.optim, name, None)
-
-
-def _optimizers() -> list[str]:
-    """The names of torch's optimizers."""
-    return [n for n, c in vars(torch.optim).items() if isinstance(c, type) and issubclass(c, torch.optim.Optimizer)]
+    return components().get(name) or choices(Optimizer).get(name)
 
 
 def _dotted_keys(parser: ArgumentParser) -> list[str]:
     """Every key of a config with its path, such as trainer.epochs."""
-    keys = [action.dest for action in parser._actions if action.dest.split(".")[0] in Config.__dataclass_fields__]
+    names = (action.dest for action in parser._actions if not action.dest.endswith(".help"))
+    keys = [name for name in names if name.split(".")[0] in Config.__dataclass_fields__]
     return [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]
 
 

@@ -44,11 +44,11 @@ class Figures:
     samples: int = 64
 
     def __post_init__(self) -> None:
-        for name, least in (("points", 1), ("grid", 2), ("samples", 1)):
-            if getattr(self, name) < least:
-                raise UsageError(f"figures.{name} is {getattr(self, name)}: give at least {least}")
-        if self.frames < 0 or self.frames == 1:
-            raise UsageError(f"figures.frames is {self.frames}: give at least 2, or 0 for no animations")
+        for name, least, most in (("points", 1, 100_000), ("grid", 2, 50), ("samples", 1, 2500), ("frames", 0, 500)):
+            if not least <= getattr(self, name) <= most:
+                raise UsageError(f"figures.{name} is {getattr(self, name)}: give a number from {least} to {most:,}")
+        if self.frames == 1:
+            raise UsageError("figures.frames is 1: give at least 2, or 0 for no animations")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Scene:
 
     def strongest(self) -> list[int]:
         """The latents by their activity, the variance of the posterior mean over images, the most active first."""
-        return self.encode(self.values[:1000]).var(0).argsort(descending=True).tolist()
+        return self.encode(self.values[:1000]).var(0, unbiased=False).argsort(descending=True).tolist()
 
 
 def of_each_class(images: ImageSet, count: int) -> list[list[int]]:
@@ -326,9 +326,10 @@ def projection(z: Array) -> Projection:
         names = tuple(f"z{i + 1}" for i in range(dims)) if dims > 1 else ("z1", "")
         return Projection(np.zeros(dims, np.float32), axes, names, exact=True)
     centre = z.mean(0)
-    _, sizes, axes = np.linalg.svd(z - centre, full_matrices=False)
-    shares = sizes[:2] ** 2 / (sizes**2).sum()
-    axes = axes[:2] * np.where(axes[:2].sum(1, keepdims=True) < 0, -1, 1)  # the sign of an axis is arbitrary: fix it
+    variances, axes = np.linalg.eigh((z - centre).T @ (z - centre))
+    shares = variances[:-3:-1] / max(variances.sum(), 1e-12)
+    axes = axes.T[:-3:-1]
+    axes = axes * np.where(axes.sum(1, keepdims=True) < 0, -1, 1)  # the sign of an axis is arbitrary: fix it
     names = tuple(f"principal axis {i + 1} ({share:.0%} of variance)" for i, share in enumerate(shares))
     return Projection(centre, axes.T, names, exact=False)
 

@@ -38,6 +38,7 @@ from vaescope.metrics import Bound, negative_elbo
 from vaescope.models import VAE
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines
 from vaescope.outline import count
+from vaescope.streams import stream
 from vaescope.train import Observer, Outcome, Player, State, fit
 
 FORMAT = 1
@@ -79,11 +80,6 @@ class Summary:
         """The summary as what JSON can hold."""
         plain = asdict(self)
         return plain | {"folder": str(self.folder), "figures": [str(path) for path in self.figures]}
-
-
-def seed_everything(seed: int) -> None:
-    """Starts torch's own random numbers from a seed, on every device."""
-    torch.manual_seed(seed)
 
 
 def check_likelihood(model: VAE, target: Target, name: str) -> None:
@@ -177,7 +173,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
         images: The images.
         device: Where to train.
     """
-    seed_everything(settings.seed)
+    torch.manual_seed(stream(settings.seed, "weights"))
     model = settings.model(images.shape)
     check_likelihood(model, settings.data.target, settings.data.targets)
     low, high = settings.data.target.interval
@@ -192,7 +188,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
     player = Player(
         settings.objective, [model], settings.trainer.optimizer, settings.trainer.schedule, settings.trainer.clip
     )
-    seed_everything(settings.seed + 1)  # the noise of the latents does not depend on how many weights were drawn
+    torch.manual_seed(stream(settings.seed, "latents"))
     return State(model, [player], batches, settings.trainer.total(batches.steps_per_epoch))
 
 

@@ -166,7 +166,7 @@ class State:
 
     def keep_best(self, loss: float) -> None:
         """Takes note of a validation loss, and of the weights if it is the lowest so far."""
-        if loss < self.best:
+        if loss < self.best or not self.best_weights:
             self.best, self.best_step, self.stale = loss, self.step, 0
             self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         else:
@@ -236,7 +236,7 @@ def fit(
 
     while state.step < state.total:
         x = batches(state.step)
-        progress = state.step / state.total
+        progress = (state.step + 0.5) / state.total  # of the middle of the step: no run is all warm-up or all end
         terms: Terms = {}
         for player in state.players:
             terms |= player.step(model, x, progress)
@@ -244,7 +244,8 @@ def fit(
             check_gradients(model)
         state.step += 1
         state.seconds = time.perf_counter() - begun
-        if x.device.type == "cpu" or state.step % settings.log_every == 0:  # reading a value makes a GPU wait
+        if x.device.type == "cpu" or state.step % settings.log_every == 0 or state.step in (1, state.total):
+            # on a GPU not after every step, because reading a value makes it wait
             check_terms(state, terms, x[0].numel())
 
         for observer in observers:
@@ -255,15 +256,13 @@ def fit(
         if state.step % settings.checkpoint_every == 0 and state.step < state.total:
             for observer in observers:
                 observer.checkpoint_due(state)
-        if interrupted():
-            outcome = "interrupted"
-            break
         if settings.patience is not None and state.stale >= settings.patience:
             outcome = "stopped early"
             break
+        if interrupted() and state.step < state.total:
+            outcome = "interrupted"
+            break
 
-    if not state.best_weights:
-        state.keep_best(math.inf)
     for observer in observers:
         observer.checkpoint_due(state)
     for observer in observers:
@@ -274,6 +273,8 @@ def fit(
 def validate(state: State, validation: Tensor, observers: Sequence[Observer]) -> None:
     """Averages the first player's objective over the validation images, and keeps the weights if they are the best."""
     terms = average(state.players[0].objective, state.model, validation)
+    if not math.isfinite(terms["loss"]):
+        raise RunError(f"the validation loss is {terms['loss']} at step {state.step:,}; {advice(state)}")
     state.keep_best(terms["loss"])
     for observer in observers:
         observer.validated(state, terms)
@@ -289,6 +290,12 @@ def check_gradients(model: nn.Module) -> None:
         )
 
 
+def advice(state: State) -> str:
+    """What to try when training breaks down."""
+    rate = state.players[0].optimizer.param_groups[0]["initial_lr"]
+    return f"try a lower learning rate (trainer.optimizer.init_args.lr is {rate:g}) or trainer.clip 1.0"
+
+
 def check_terms(state: State, terms: Terms, pixels: int) -> None:
     """Stops a run whose loss is no longer a number or has blown up.
 
@@ -300,8 +307,6 @@ def check_terms(state: State, terms: Terms, pixels: int) -> None:
     loss = terms["loss"].item()
     if state.first_loss is None:
         state.first_loss = loss
-    rate = state.players[0].optimizer.param_groups[0]["initial_lr"]
-    advice = f"try a lower learning rate (trainer.optimizer.init_args.lr is {rate:g}) or trainer.clip 1.0"
     if not math.isfinite(loss):
         culprit = next((name for name, v in terms.items() if name != "loss" and not v.isfinite()), "loss")
         raise RunError(
@@ -310,5 +315,5 @@ def check_terms(state: State, terms: Terms, pixels: int) -> None:
     if loss - state.first_loss > BLOW_UP * max(abs(state.first_loss), pixels):
         raise RunError(
             f"training diverged at step {state.step:,}: the loss is {loss:,.1f} nats per image, "
-            f"but it began at {state.first_loss:,.1f}; {advice}"
+            f"but it began at {state.first_loss:,.1f}; {advice(state)}"
         )

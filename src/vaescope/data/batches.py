@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
+from vaescope.streams import stream
 
 
 class Batches:
@@ -33,7 +34,7 @@ class Batches:
                 f"give a size from 1 to {len(images):,}, such as {min(128, len(images))}"
             )
         self.images, self.target, self.size, self.seed = images, target, size, seed
-        self.noise = torch.Generator(images.device).manual_seed(seed)
+        self.noise = torch.Generator(images.device).manual_seed(stream(seed, "targets"))
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     @property
@@ -43,7 +44,7 @@ class Batches:
 
     def order(self, epoch: int) -> Tensor:
         """The indices of all images in the order of an epoch, with shape (N,)."""
-        shuffle = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        shuffle = torch.Generator().manual_seed(stream(self.seed, "order", epoch))
         return torch.randperm(len(self.images), generator=shuffle).to(self.images.device)
 
     def __call__(self, step: int) -> Tensor:

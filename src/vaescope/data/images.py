@@ -20,6 +20,9 @@ from vaescope.data.sources import FILE_NAMES, NAMED, NamedSet, find
 from vaescope.data.targets import irreducible_entropy
 from vaescope.errors import UsageError
 
+MOST_CLASSES = 9_999
+"""The largest label that is taken for one."""
+
 OWN = "idx"
 """The name of the set that is the user's own four idx files."""
 
@@ -147,8 +150,9 @@ def _read_own(path: Path, role: str) -> Array:
     """An images or a labels file of the user's own."""
     if role.endswith("labels"):
         array = read_idx(path, dims=1)
-        if array.dtype.kind not in "iu" or array.min() < 0:
-            raise UsageError(f"{path} holds {array.dtype} from {array.min()}: labels are whole numbers from 0 on")
+        if array.dtype.kind not in "iu" or array.min() < 0 or array.max() > MOST_CLASSES:
+            found = f"{array.dtype} from {array.min()} to {array.max()}"
+            raise UsageError(f"{path} holds {found}: labels are whole numbers from 0 to {MOST_CLASSES}")
         return array
     array = read_idx(path)
     if array.ndim not in (3, 4):

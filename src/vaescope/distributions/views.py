@@ -1,8 +1,8 @@
 r"""Two views of a distribution that torch does not give: at a temperature, and by its quantiles.
 
-A distribution at temperature :math:`t` has its scale, not its density, raised: :math:`\mu + t\,\sigma\,\epsilon` for a
-normal, and the same for every component of a mixture, so that :math:`t < 1` draws typical values and :math:`t = 0` the
-means.
+A distribution at temperature :math:`t` has its scale multiplied, not its density raised to a power:
+:math:`\mu + t\,\sigma\,\epsilon` for a normal, and the same for every component of a mixture, so that :math:`t < 1`
+draws typical values and :math:`t = 0` the means.
 """
 
 from functools import singledispatch
@@ -45,17 +45,32 @@ def _(distribution: MixtureSameFamily, temperature: float) -> MixtureSameFamily:
     return MixtureSameFamily(distribution.mixture_distribution, components, validate_args=False)
 
 
-def quantiles(distribution: Distribution, probabilities: Tensor, draws: int = 100_000) -> Tensor:
-    """The quantiles of every latent by itself: exact for a normal, else of ``draws`` samples.
+def quantiles(distribution: Distribution, probabilities: Tensor) -> Tensor:
+    """The quantiles of every latent by itself.
 
     Args:
-        distribution: A distribution of vectors, with event shape (D,) and no batch axes.
+        distribution: Independent normals, or a mixture of such, with event shape (D,) and no batch axes.
         probabilities: Values between 0 and 1, with shape (P,).
-        draws: How many samples stand in for a distribution without a known inverse CDF.
 
     Returns:
         The quantiles, with shape (D, P).
     """
-    if isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal):
-        return distribution.base_dist.icdf(probabilities[:, None]).T
-    return torch.quantile(distribution.sample((draws,)), probabilities.to(torch.float32), dim=0).T
+    if not isinstance(distribution, MixtureSameFamily):
+        loc, scale = distribution.mean, distribution.stddev
+        return loc[:, None] + scale[:, None] * torch.special.ndtri(probabilities)
+    return _mixture_quantiles(distribution, probabilities)
+
+
+def _mixture_quantiles(distribution: MixtureSameFamily, probabilities: Tensor, halvings: int = 50) -> Tensor:
+    """By halving an interval that holds the solution of sum_k w_k Phi((z - mu_k) / sigma_k) = p."""
+    weights = distribution.mixture_distribution.probs[:, None, None]  # (K, 1, 1)
+    loc = distribution.component_distribution.mean[..., None]  # (K, D, 1)
+    scale = distribution.component_distribution.stddev[..., None]
+    shape = (loc.shape[1], len(probabilities))
+    low = (loc - 10 * scale).amin(0).expand(shape)
+    high = (loc + 10 * scale).amax(0).expand(shape)
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        below = (weights * torch.special.ndtr((middle - loc) / scale)).sum(0) < probabilities
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2

@@ -19,14 +19,14 @@ class Bound:
 
     Args:
         negative_elbo: The mean of distortion + rate.
-        standard_error: The standard error of that mean over images.
+        standard_error: The standard error of that mean over images; none for a single image.
         distortion: The mean of -log p(x|z) at one draw of z for each image.
         rate: The mean of KL(q(z|x) || p(z)).
         images: The number of images.
     """
 
     negative_elbo: float
-    standard_error: float
+    standard_error: float | None
     distortion: float
     rate: float
     images: int
@@ -48,7 +48,7 @@ def negative_elbo(model: VAE, x: Tensor, seed: int = 0) -> Bound:
             terms.append(torch.stack((distortion(trace, chunk.to(device)), rate(trace))).double().cpu())
     d, r = torch.cat(terms, dim=1)  # (N,) each
     total = d + r
-    error = total.std().item() / math.sqrt(len(x)) if len(x) > 1 else math.nan
+    error = total.std().item() / math.sqrt(len(x)) if len(x) > 1 else None
     return Bound(total.mean().item(), error, d.mean().item(), r.mean().item(), len(x))
 
 

@@ -49,6 +49,9 @@ class Flat(Architecture):
         """The model for images of ``shape`` (C, H, W), with new weights."""
         posterior = self.posterior((self.latent,))
         likelihood = self.likelihood(tuple(shape))
+        if posterior.support != "real line" or not posterior.density:
+            kind = type(posterior).__name__
+            raise UsageError(f"{kind} cannot be a posterior: latents are real numbers; use DiagonalNormal")
         return VAE(
             self.prior(self.latent),
             Conditional(self.network.encoder(shape, posterior.inputs), posterior, ndims=3),

@@ -63,7 +63,7 @@ class Conv(Network):
     """Convolutional encoder and decoder, with one level for every halving of the sides.
 
     Args:
-        width: The channels of the first level; every further level has twice as many.
+        channels: The channels of the first level; every further level has twice as many.
         levels: How many times the sides are halved. By default until the shorter one is 8 or less, at least once.
         blocks: How many residual convolutions every level has after the one that changes the size.
         hidden: The units of the fully connected layer between the convolutions and the latents.
@@ -73,7 +73,7 @@ class Conv(Network):
         UsageError: For sizes below 1, or more levels than the sides of the image can be halved.
     """
 
-    width: int = 32
+    channels: int = 32
     levels: int | None = None
     blocks: int = 0
     hidden: int = 256
@@ -81,9 +81,9 @@ class Conv(Network):
 
     def __post_init__(self) -> None:
         levels = 1 if self.levels is None else self.levels
-        if min(self.width, levels, self.hidden) < 1 or self.blocks < 0:
+        if min(self.channels, levels, self.hidden) < 1 or self.blocks < 0:
             raise UsageError(
-                f"Conv(width={self.width}, levels={self.levels}, blocks={self.blocks}, hidden={self.hidden}) "
+                f"Conv(channels={self.channels}, levels={self.levels}, blocks={self.blocks}, hidden={self.hidden}) "
                 "cannot be built: give sizes of at least 1 and no negative number of blocks"
             )
 
@@ -99,7 +99,7 @@ class Conv(Network):
         sizes = [shape]
         for level in range(levels):
             height, width = math.ceil(height / 2), math.ceil(width / 2)
-            sizes.append((self.width * 2**level, height, width))
+            sizes.append((self.channels * 2**level, height, width))
         return sizes
 
     def _blocks(self, channels: int) -> list[nn.Module]:

@@ -4,6 +4,7 @@ r"""The evidence lower bound.
           = \mathbb{E}_{q(z \mid x)} \log p(x \mid z) - \mathrm{KL}(q(z \mid x) \,\|\, p(z))
 """
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -31,7 +32,7 @@ class ELBO(Objective):
     Args:
         beta: The weight :math:`\beta`, a number of at least 0.
         warmup: A factor on :math:`\beta` that changes as training goes on. It has arrived where no progress is given,
-            so that outside of training this is the bound itself.
+            so that outside of training the weight is the final one.
 
     Raises:
         UsageError: For a negative weight.
@@ -41,11 +42,12 @@ class ELBO(Objective):
     warmup: Schedule = Ramp(start=0.1, end=1.0, share=0.2)
 
     def __post_init__(self) -> None:
-        if not self.beta >= 0:
+        if not 0 <= self.beta < math.inf:
             raise UsageError(f"ELBO got beta {self.beta}: give a weight of at least 0; 1 is the bound itself")
 
     def __str__(self) -> str:
-        return "−ELBO" if self.beta == 1 else f"distortion + {self.beta:g} × rate"
+        weight = self.beta * self.warmup(1.0)
+        return "−ELBO" if weight == 1 else f"distortion + {weight:g} × rate"
 
     def __call__(self, model: VAE, x: Tensor, context: Tensor | None = None, progress: float = 1.0) -> Terms:
         """The loss, the distortion and the rate of a batch, in nats per image."""

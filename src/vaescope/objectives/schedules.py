@@ -5,6 +5,7 @@ shares it always finishes inside the run, however short the run is made: a warm-
 trap of schedules counted in steps or epochs, cannot be written down.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -24,6 +25,12 @@ def _check_share(owner: str, name: str, share: float) -> None:
         raise UsageError(f"{owner} got {name} {share}: give a share of the run between 0 and 1, such as 0.2")
 
 
+def _check_values(owner: str, *values: float) -> None:
+    for value in values:
+        if not 0 <= value < math.inf:
+            raise UsageError(f"{owner} got {value}: give a number of at least 0")
+
+
 @dataclass(frozen=True)
 class Constant(Schedule):
     """The same value throughout.
@@ -33,6 +40,9 @@ class Constant(Schedule):
     """
 
     value: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_values("Constant", self.value)
 
     def __call__(self, progress: float) -> float:
         """The value, whatever ``progress`` is."""
@@ -59,6 +69,7 @@ class Ramp(Schedule):
 
     def __post_init__(self) -> None:
         _check_share("Ramp", "share", self.share)
+        _check_values("Ramp", self.start, self.end)
 
     def __call__(self, progress: float) -> float:
         """The value at ``progress``, a share between 0 and 1."""
@@ -71,19 +82,20 @@ class WarmupDecay(Schedule):
     """A factor that rises from 0 to 1, then falls in a straight line: the usual course of a learning rate.
 
     Args:
-        warmup: The share of the run in which the factor rises.
+        share: The share of the run in which the factor rises.
         final: The factor at the end of the run.
     """
 
-    warmup: float = 0.05
+    share: float = 0.05
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_share("WarmupDecay", "warmup", self.warmup)
+        _check_share("WarmupDecay", "share", self.share)
+        _check_values("WarmupDecay", self.final)
 
     def __call__(self, progress: float) -> float:
         """The factor at ``progress``, a share between 0 and 1."""
-        if progress < self.warmup:
-            return progress / self.warmup
-        left = (1 - progress) / (1 - self.warmup) if self.warmup < 1 else 1.0
+        if progress < self.share:
+            return progress / self.share
+        left = (1 - progress) / (1 - self.share) if self.share < 1 else 1.0
         return self.final + (1 - self.final) * left
