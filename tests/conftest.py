@@ -13,7 +13,7 @@ from vaescope.models import VAE, Flat
 from vaescope.nets import MLP
 
 TINY = [
-    "--data", "sample", "--trainer.batch_size", "20", "--model.network.width", "32",
+    "--data", "sample", "--trainer.batch_size", "20", "--trainer.device", "cpu", "--model.network.width", "32",
     "--figures.frames", "6", "--figures.grid", "6", "--figures.samples", "9",
 ]  # fmt: skip
 """Arguments of a run that takes about a second."""

@@ -15,7 +15,11 @@ from conftest import TINY
 from PIL import Image
 from safetensors import safe_open
 
+from vaescope import config
 from vaescope.cli import VERBS, main
+from vaescope.cli.train import contents, parser
+from vaescope.data.sources import NAMED
+from vaescope.nets import Conv
 from vaescope.run import Run
 
 PICTURES = {
@@ -167,7 +171,7 @@ def test_images_of_any_size_without_labels(tmp_path: Path) -> None:
 
 def test_no_animation_is_drawn_where_none_is_wanted(tmp_path: Path) -> None:
     words = ["--trainer.epochs", "1", "--figures.frames", "0", "--out", str(tmp_path / "r")]
-    assert main(["train", *TINY[:6], *words]) == 0
+    assert main(["train", *TINY[:8], *words]) == 0
     assert not list((tmp_path / "r" / "figures").glob("*.gif"))
     assert not (tmp_path / "r" / "frames.npz").exists()
 
@@ -219,11 +223,23 @@ def test_mistakes_are_told_in_one_line(
         ("train", *TINY, "--out", str(file / "below")): "cannot be made",
         ("train", "--resume", str(tmp_path)): "no run folder",
         ("train", "--resume", run, "--seed", "1"): "--seed cannot be given",
+        ("train", *TINY, "--seed", "-1"): "2**63",
+        ("train", *TINY, "--seed", "99999999999999999999"): "2**63",
+        ("train", *TINY, "--trainer.optimizer.lr", "-1"): "the optimizer cannot be built",
+        ("train", *TINY, "--trainer.optimizer.class_path", "LBFGS"): "there is no optimizer LBFGS",
+        ("train", *TINY, "--trainer.optimizer.differentiable", "true"): "differentiable",
+        ("train", *TINY, "--model.latent", "100000000000"): "the model cannot be built",
+        ("train", *TINY, "--model.posterior", "Bernoulli"): "cannot be a posterior",
+        ("train", *TINY, "--figures.grid", "100000"): "from 2 to 50",
+        ("train", *TINY, "--trainer", "other.yaml"): "--trainer other.yaml is no key",
+        ("train", "--data", str(tmp_path)): "holds no images",
         ("train", "--resume", run): "is finished",
-        ("train", *TINY, "--trainer.device", "cuda"): "no GPU",
         ("sample", str(tmp_path)): "no run folder",
-        ("sample", run, "-n", "0"): "at least 1",
-        ("sample", run, "--temperature", "-1"): "at least 0",
+        ("sample", run, "-n", "0"): "from 1 to 1,000,000",
+        ("sample", run, "-n", "100000000000"): "from 1 to 1,000,000",
+        ("sample", run, "--seed", "99999999999999999999"): "given",
+        ("sample", run, "--temperature", "-1"): "from 0 to 100",
+        ("sample", run, "-o", str(file / "x.png")): "cannot be written",
         ("sample", run, "-o", "a.jpeg"): ".png or .npz",
         ("sample",): "required",
         ("encode", run, "-o", "a.txt"): ".npz or .csv",
@@ -233,6 +249,8 @@ def test_mistakes_are_told_in_one_line(
         ("data", "check", "mnist", "--root", str(tmp_path)): "vaescope data fetch mnist",
         ("data", "fetch", "mnist", "--root", str(file)): str(file),
         ("data", "lust"): "invalid choice",
+        ("data", "list", "bogus"): "unrecognized",
+        ("data", "fetch", "idx"): "your own files",
     }.items():
         assert expected in refused(capsys, *words), words
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]  # nothing half-written
@@ -248,18 +266,125 @@ def test_a_gpu_is_not_refused_where_there_is_one(monkeypatch: pytest.MonkeyPatch
     assert Trainer(device="cpu").find_device().type == "cpu"
 
 
-def test_a_damaged_run_is_told_in_one_line(
+def test_a_gpu_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    words = ("train", *TINY, "--trainer.device", "cuda", "--out", str(tmp_path / "r"))
+    assert "no GPU" in refused(capsys, *words)
+
+
+DAMAGE = [
+    ("model.safetensors", b"\x10" * 100, "sample", "damaged"),
+    ("model.safetensors", None, "sample", "no weights yet"),
+    ("config.yaml", b"model: os.system\n", "sample", "there is no model os.system"),
+    ("config.yaml", b"model: {class_path: Flat, init_args: {latent: 3}}\n", "sample", "does not fit"),
+    ("metrics.jsonl", b"garbage\n", "figures", "metrics.jsonl is damaged"),
+    ("metrics.jsonl", b"{}\n", "figures", "metrics.jsonl is damaged"),
+    ("frames.npz", b"PK", "figures", "frames.npz cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "verb", "words"), DAMAGE)
+def test_a_damaged_run_is_refused(
+    name: str,
+    content: bytes | None,
+    verb: str,
+    words: str,
+    run_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run_folder, copy)
+    (copy / name).unlink()
+    if content is not None:
+        (copy / name).write_bytes(content)
+    assert words in refused(capsys, verb, str(copy))
+
+
+FORMS = [
+    "model: {class_path: Flat, init_args: {prior: {class_path: %s, init_args: {command: touch it}}}}",
+    "trainer: {optimizer: {class_path: %s, init_args: {command: touch it}}}",
+    "model: %s",
+    "objective: %s",
+    "trainer: {optimizer: %s}",
+    "model: {class_path: Flat, init_args: {network: %s}}",
+    "trainer: %s",
+    "config: %s",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["vaescope.run.os.system", "evil.Thing", "evil.yaml"])
+def test_a_config_runs_no_code(
+    form: str,
+    name: str,
+    run_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Neither as a file, however it is named on the command line, nor as part of a run folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "evil.py").write_text("from pathlib import Path\nPath('it').touch()\nThing = object\n")
+    (tmp_path / "evil.yaml").write_text("optimizer: {class_path: evil.Thing}\nmodel: evil.Thing\n")
+    (tmp_path / "c.yaml").write_text(form % name + "\n")
+    for words in (["--config", "c.yaml"], ["--config=c.yaml"], ["-c", "c.yaml"], ["-cc.yaml"]):
+        refused(capsys, "train", *words, *TINY, "--out", "r")
+    shutil.copytree(run_folder, tmp_path / "copy")
+    shutil.copy("c.yaml", tmp_path / "copy" / "config.yaml")
+    refused(capsys, "sample", "copy")
+    refused(capsys, "train", "--model.prior", name, *TINY)
+    refused(capsys, "train", f"--trainer.optimizer={name}", *TINY)
+    assert not (tmp_path / "it").exists()
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_run_is_scored_once_and_can_be_finished_after_a_crash(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run_folder, copy)
-    (copy / "model.safetensors").write_bytes(b"\x10" * 100)
-    assert "damaged" in refused(capsys, "sample", str(copy))
-    (copy / "model.safetensors").unlink()
-    assert "no weights yet" in refused(capsys, "sample", str(copy))
-    (copy / "config.yaml").write_text("model:\n  class_path: os.system\n")
-    shutil.copy(run_folder / "model.safetensors", copy)
-    assert "os.system" in refused(capsys, "sample", str(copy))
+    assert "is finished" in refused(capsys, "train", "--resume", f"{copy}/")  # as tab completion spells it
+    (copy / "model.safetensors").unlink()  # as if it had crashed before writing it
+    assert main(["train", f"--resume={copy}/"]) == 0
+    lines = [json.loads(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
+    assert [line["split"] for line in lines].count("test") == 1
+    assert (copy / "model.safetensors").read_bytes() == (run_folder / "model.safetensors").read_bytes()
+
+
+def test_two_processes_make_the_same_run(tmp_path: Path) -> None:
+    words = ["-m", "vaescope", "train", *TINY, "--trainer.steps", "12", "--figures.frames", "0", "--out"]
+    for name in ("a", "b"):
+        assert python(*words, str(tmp_path / name)).returncode == 0
+    a, b = (tmp_path / name / "model.safetensors" for name in ("a", "b"))
+    assert a.read_bytes() == b.read_bytes()
+
+
+def test_a_folder_is_known_by_what_is_in_it(tmp_path: Path) -> None:
+    shipped = NAMED["sample"].shipped
+    assert shipped is not None
+    for file in shipped.glob("*images*.gz"):
+        shutil.copy(file, tmp_path)
+    assert contents(tmp_path) == "idx"  # without its labels it is not the set that we know
+    for file in shipped.glob("*labels*.gz"):
+        shutil.copy(file, tmp_path)
+    assert contents(tmp_path) == "sample"
+
+
+def test_what_encode_writes_averages_to_the_score(run_folder: Path, tmp_path: Path) -> None:
+    assert main(["encode", str(run_folder), "-o", str(tmp_path / "a.npz")]) == 0
+    said = json.loads((run_folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert np.load(tmp_path / "a.npz")["elbo"].mean() == pytest.approx(-said["negative_elbo"], abs=1e-3)
+
+
+def test_a_component_chosen_on_the_command_line_has_its_own_defaults() -> None:
+    chosen = config.parse(parser(), ["--model.network", "Conv"]).model.init_args.network.init_args
+    assert chosen.channels == Conv().channels
 
 
 def test_the_default_run_folder_is_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

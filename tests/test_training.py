@@ -17,11 +17,12 @@ from vaescope.data.dataset import ImageData
 from vaescope.data.images import ImageSet
 from vaescope.errors import RunError, UsageError
 from vaescope.metrics import average, negative_elbo
-from vaescope.models import Flat
+from vaescope.models import Flat, aside
 from vaescope.nets import MLP
 from vaescope.objectives import ELBO, Objective, Terms
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, frame_steps, read_lines
 from vaescope.run import begin
+from vaescope.streams import stream
 from vaescope.train import Observer, State, Trainer, fit
 
 
@@ -89,6 +90,51 @@ def test_who_watches_does_not_change_the_losses(images: ImageSet, tmp_path: Path
     assert alone == watched
     for name, value in state.model.state_dict().items():
         assert torch.equal(value, other.model.state_dict()[name]), name
+
+
+def test_looking_aside_leaves_modes_and_random_numbers_as_they_were() -> None:
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.BatchNorm1d(3))
+    model[1].eval()
+    whole = torch.nn.Sequential(model, torch.nn.Linear(3, 3))
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    before = [value.clone() for value in model.state_dict().values()]
+    with aside(whole, seed=1):
+        assert not model[0].training
+        assert not torch.is_grad_enabled()
+        model(torch.rand(4, 3))
+    assert [model[0].training, model[1].training] == [True, False]
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
+
+
+def test_streams_of_random_numbers_differ_by_seed_use_and_counter() -> None:
+    uses = itertools.product(range(20), ("weights", "order", "targets"), [(), (0,), (1,)])
+    seeds = {stream(seed, use, *counters) for seed, use, counters in uses}
+    assert len(seeds) == 180
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    torch.manual_seed(stream(0, "weights"))
+    first = torch.rand(10_000)
+    torch.manual_seed(stream(0, "latents"))
+    assert abs(torch.corrcoef(torch.stack((first, torch.rand(10_000))))[0, 1]) < 0.05
+
+
+def test_an_early_stop_stays_stopped(images: ImageSet) -> None:
+    config = settings(epochs=50, patience=2, optimizer=partial(torch.optim.SGD, lr=0.0))
+    state = start(config, images)
+    assert fit(state, config.trainer, validation(images)) == "stopped early"
+    at = state.step
+    assert fit(state, config.trainer, validation(images)) == "stopped early"
+    assert state.step == at
+
+
+def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
+    for step in (999_998, 999_999, 1_000_000):
+        (tmp_path / f"step-{step:06d}").mkdir()
+    assert checkpoint.latest(tmp_path) == tmp_path / "step-1000000"
+    checkpoint.rotate(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-1000000"]
 
 
 def test_validation_does_not_change_the_losses(images: ImageSet) -> None:
@@ -241,9 +287,11 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(images: ImageSet, tmp_path:
     train(settings(), images, watchers(tmp_path, images))
     folder = checkpoint.latest(tmp_path / "checkpoints")
     assert folder is not None
-    for name in ("model.safetensors", "state.json"):
+    cut = ("model.safetensors", "best.safetensors", "state.json", "random.safetensors", "optimizer-0.safetensors")
+    wrong = [("state.json", b"[]"), ("state.json", b'{"format": 1, "step": "x"}')]
+    for name, content in [*((name, None) for name in cut), *wrong]:
         whole = (folder / name).read_bytes()
-        (folder / name).write_bytes(whole[: len(whole) // 2])
+        (folder / name).write_bytes(whole[: len(whole) // 2] if content is None else content)
         with pytest.raises(UsageError, match="step-000040") as caught:
             checkpoint.restore(folder, start(settings(), images))
         assert "\n" not in str(caught.value)

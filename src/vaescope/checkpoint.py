@@ -117,15 +117,16 @@ def restore(path: Path, state: State) -> None:
             raise UsageError(f"{path} has checkpoint format {record['format']}, but this version reads {FORMAT}")
         state.model.load_state_dict(load_tensors(path / "model.safetensors"))
         state.best_weights = load_tensors(path / "best.safetensors")
+        check_shapes("best.safetensors", state.best_weights, state.model.state_dict())
         for i, (player, groups) in enumerate(zip(state.players, record["optimizers"], strict=True)):
             _join_optimizer(player.optimizer, load_tensors(path / f"optimizer-{i}.safetensors"), groups)
         for name in COUNTERS:
-            setattr(state, name, record[name])
+            setattr(state, name, _number(name, record[name]))
         _restore_random_streams(state, load_tensors(path / "random.safetensors"))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, UsageError):
             raise
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{path} cannot be resumed from ({reason}); delete it to use the one before") from None
 
 
@@ -154,6 +155,18 @@ def _unwritable(path: Path, error: Exception) -> RunError:
     return RunError(f"{path} was not written: {reason}; free some space and go on with --resume")
 
 
+def check_shapes(name: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Refuses tensors that are not those of the model."""
+    if {k: v.shape for k, v in found.items()} != {k: v.shape for k, v in expected.items()}:
+        raise ValueError(f"{name} holds other weights than those of the model")
+
+
+def _number(name: str, value: object) -> object:
+    if not isinstance(value, int | float) and not (value is None and name == "first_loss"):
+        raise TypeError(f"{name} is {value!r}")
+    return value
+
+
 def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """What an optimizer remembers, as tensors named `parameter.quantity`, and the settings of its groups."""
     record = optimizer.state_dict()
@@ -163,8 +176,12 @@ def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], list[dict
 
 def _join_optimizer(optimizer: Optimizer, memory: dict[str, Tensor], groups: list[dict[str, Any]]) -> None:
     slots: dict[int, dict[str, Tensor]] = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in memory.items():
         index, quantity = name.split(".", 1)
+        fused = optimizer.param_groups[0].get("fused")  # its kernel does not look at sizes
+        if fused and value.dim() and value.shape != parameters[int(index)].shape:
+            raise ValueError(f"the optimizer remembers {name} with shape {tuple(value.shape)}")
         slots.setdefault(int(index), {})[quantity] = value
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
 

@@ -150,7 +150,7 @@ def _plain(value: str) -> Any:
 
 
 def _first_key(part: str) -> str:
-    fields: dict[str, Any] = Config.__dataclass_fields__[part].default_factory().__dataclass_fields__  # type: ignore[operator, union-attr]
+    fields: dict[str, Any] = Config.__dataclass_fields__[part].default_factory().__dataclass_fields__  # type: ignore[operator]
     return next(iter(fields))
 
 

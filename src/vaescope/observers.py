@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vaescope import checkpoint
 from vaescope.data.targets import Target
+from vaescope.errors import UsageError
 from vaescope.files import atomic_file
 from vaescope.models import aside, mean
 from vaescope.objectives import Terms
@@ -65,8 +66,7 @@ class MetricsLog(Observer):
     def started(self, state: State) -> None:
         """Drops what was written after the checkpoint that the run resumes from."""
         kept = [line for line in read_lines(self.path) if line["step"] <= state.step] if state.step else []
-        with atomic_file(self.path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_lines(self.path, kept)
 
     def stepped(self, state: State, terms: Terms) -> None:
         """Adds to the average, and writes it when it is due."""
@@ -93,10 +93,27 @@ class MetricsLog(Observer):
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a ``metrics.jsonl``. A last line that a crash cut short is left out."""
+    """All whole lines of a ``metrics.jsonl``. A last line that a crash cut short is left out.
+
+    Raises:
+        UsageError: If it holds anything else.
+    """
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+    try:
+        text = path.read_text(encoding="utf-8")
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        if not all(isinstance(line, dict) and {"step", "split"} <= line.keys() for line in lines):
+            raise ValueError("a line has no step and split")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is damaged ({error}): repair or delete it") from None
+    return lines
+
+
+def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Writes a whole ``metrics.jsonl``."""
+    with atomic_file(path) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 def frame_steps(total: int, frames: int) -> list[int]:
@@ -165,8 +182,8 @@ class Recorder(Observer):
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
         """Goes on with the frames so far."""
-        names = [name for name in memory if not name.startswith("average.")]
-        count = len(memory[names[0]]) if names else 0
+        names = ("numbers", "latents", "pictures") if "numbers" in memory else ()
+        count = len(memory["numbers"]) if names else 0
         self.taken = [{name: memory[name][i] for name in names} for i in range(count)]
         self.average.recall({name[8:]: value for name, value in memory.items() if name.startswith("average.")})
 
@@ -200,4 +217,7 @@ class Checkpointer(Observer):
         checkpoint.restore(path, state)
         for observer in self.observers:
             file = path / f"{observer.name}.safetensors"
-            observer.recall(checkpoint.load_tensors(file) if file.exists() else {})
+            try:
+                observer.recall(checkpoint.load_tensors(file) if file.exists() else {})
+            except (KeyError, IndexError, TypeError, RuntimeError) as error:
+                raise UsageError(f"{file} is damaged ({error}); delete {path} to use the one before") from None

@@ -16,7 +16,9 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +38,14 @@ from vaescope.errors import RunError, UsageError
 from vaescope.files import atomic_file
 from vaescope.metrics import Bound, negative_elbo
 from vaescope.models import VAE
-from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines
+from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
 from vaescope.outline import count
 from vaescope.streams import stream
 from vaescope.train import Observer, Outcome, Player, State, fit
 
 FORMAT = 1
+MOST_FOLLOWED = 200_000
+"""Latents in a frame of the animation at most: with 72 frames of half precision these are 29 MB."""
 
 
 @dataclass(frozen=True)
@@ -141,17 +145,17 @@ def train(
     target = settings.data.target
     state = begin(settings, images, device)
     validation = target.evaluation([images.validation.images])[0]
-    recorder = Recorder(settings.figures.frames, *followed(settings, images, validation), target)
+    latents = state.model.prior().event_shape.numel()
+    recorder = Recorder(settings.figures.frames, *followed(settings, images, validation, latents), target)
     written: list[Observer] = [MetricsLog(folder / "metrics.jsonl", settings.trainer.log_every)]
     written += [recorder] if settings.figures.frames else []
     keeper = Checkpointer(folder / "checkpoints", settings.trainer.keep, written)
     if resume:
+        check_unfinished(folder)
         found = checkpoint.latest(keeper.folder)
         if found is None:
             raise UsageError(f"{folder} holds no checkpoint to resume from: delete it and start anew")
         keeper.restore(found, state)
-        if state.step >= state.total:
-            raise UsageError(f"{folder} is finished: {state.step:,} of {state.total:,} steps are done")
         report(f"going on from step {state.step:,} of {state.total:,}")
     else:
         make_folder(folder, config_text)
@@ -165,6 +169,34 @@ def train(
     return conclude(settings, folder, state, images, validation, recorder, outcome, report)
 
 
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turns what torch says of settings that it cannot take into one line."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{what}: {one_line(error)}") from None
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line of a bearable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 200 else text[:200] + " ..."
+
+
+def check_unfinished(folder: Path) -> None:
+    """Refuses to go on with a run that came to its end: its test images have been scored, which is done once.
+
+    Raises:
+        UsageError: If it did.
+    """
+    scored = [line for line in read_lines(folder / "metrics.jsonl") if line["split"] == "test"]
+    if scored and (folder / "model.safetensors").exists():
+        raise UsageError(f"{folder} is finished: there is nothing to resume")
+
+
 def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
     """The state before the first step: everything random about it comes from the seed.
 
@@ -174,27 +206,31 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
         device: Where to train.
     """
     torch.manual_seed(stream(settings.seed, "weights"))
-    model = settings.model(images.shape)
+    with explained("the model cannot be built"):
+        model = settings.model(images.shape)
     check_likelihood(model, settings.data.target, settings.data.targets)
     low, high = settings.data.target.interval
     mean = images.train.images.sum(0, dtype=torch.int64) / len(images.train) / 255
     model.likelihood.start_at(low + (high - low) * mean)
     model.to(device)
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions are up to twice as fast with the channel innermost
-    batches = Batches(
-        images.train.images.to(device), settings.data.target, settings.trainer.batch_size, seed=settings.seed
-    )
-    player = Player(
-        settings.objective, [model], settings.trainer.optimizer, settings.trainer.schedule, settings.trainer.clip
-    )
+        # convolutions are up to twice as fast with the channel innermost
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batches = Batches(images.train.images.to(device), settings.data.target, settings.trainer.batch_size, settings.seed)
+    trainer = settings.trainer
+    with explained("the optimizer cannot be built"):
+        player = Player(settings.objective, [model], trainer.optimizer, trainer.schedule, trainer.clip)
     torch.manual_seed(stream(settings.seed, "latents"))
-    return State(model, [player], batches, settings.trainer.total(batches.steps_per_epoch))
+    return State(model, [player], batches, trainer.total(batches.steps_per_epoch))
 
 
-def followed(settings: Config, images: ImageSet, validation: Tensor) -> tuple[Tensor, Tensor]:
-    """The values whose latents, and those whose reconstructions, the animations follow."""
-    return validation[: settings.figures.points], validation[pictures.shown_indices(images)]
+def followed(settings: Config, images: ImageSet, validation: Tensor, latents: int) -> tuple[Tensor, Tensor]:
+    """The values whose latents, and those whose reconstructions, the animations follow.
+
+    Of many latents fewer images are followed, so that the frames, which every checkpoint holds, stay small.
+    """
+    points = min(settings.figures.points, MOST_FOLLOWED // latents)
+    return validation[: max(1, points)], validation[pictures.shown_indices(images)]
 
 
 def make_folder(folder: Path, config_text: str) -> None:
@@ -224,8 +260,9 @@ def conclude(
     if outcome != "interrupted":
         values = settings.data.target.evaluation([images.validation.images, images.test.images])[1]
         test = negative_elbo(state.model, values)
-        line = {"step": state.best_step, "epoch": round(state.best_step / state.batches.steps_per_epoch, 4)}
-        add_line(folder / "metrics.jsonl", line | {"split": "test"} | asdict(test))
+        place = {"step": state.best_step, "epoch": round(state.best_step / state.batches.steps_per_epoch, 4)}
+        lines = [line for line in read_lines(folder / "metrics.jsonl") if line["split"] != "test"]
+        write_lines(folder / "metrics.jsonl", [*lines, place | {"split": "test"} | asdict(test)])
     frames = recorder.arrays()
     if frames:
         with atomic_file(folder / "frames.npz") as temporary:
@@ -259,12 +296,6 @@ def make_scene(
     caption = f"run {folder.name} · step {step:,} · validation loss {loss:.1f} nats per image"
     objective = str(settings.objective)
     return pictures.Scene(model, images, validation, settings.data.target, settings.figures, objective, caption)
-
-
-def add_line(path: Path, line: dict[str, Any]) -> None:
-    """Adds a line to ``metrics.jsonl``."""
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def write_model(folder: Path, state: State, images: ImageSet) -> None:
@@ -320,16 +351,20 @@ class Run:
                 header = json.loads((file.metadata() or {})["vaescope"])
             if header["format"] != FORMAT:
                 raise UsageError(f"{path} has format {header['format']}, but this version reads {FORMAT}")
-            shape = channels, height, width = tuple(header["shape"])
-            settings = config.read(folder / "config.yaml")
-            model = settings.model(shape)
-            model.load_state_dict(checkpoint.load_tensors(path))
-        except (SafetensorError, KeyError, TypeError, RuntimeError, OSError, ValueError) as error:
+            channels, height, width = (int(side) for side in header["shape"])
+            classes = tuple(str(name) for name in header["classes"])
+            step, loss = int(header["step"]), float(header["loss"])
+        except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
             if isinstance(error, UsageError):
                 raise
-            raise UsageError(f"{path} cannot be read ({str(error).splitlines()[0]}); it is damaged") from None
-        classes = tuple(map(str, header["classes"]))
-        return Run(folder, settings, model.eval(), (channels, height, width), classes, header["step"], header["loss"])
+            raise UsageError(f"{path} cannot be read ({one_line(error)}); it is damaged") from None
+        settings = config.read(folder / "config.yaml")
+        model = settings.model((channels, height, width))
+        try:
+            model.load_state_dict(checkpoint.load_tensors(path))
+        except RuntimeError as error:
+            raise UsageError(f"{path} does not fit {folder / 'config.yaml'} ({one_line(error)})") from None
+        return Run(folder, settings, model.eval(), (channels, height, width), classes, step, loss)
 
     def redraw(self, report: Report = log) -> tuple[Path, ...]:
         """Draws all pictures anew. Returns the files."""
@@ -345,8 +380,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a ``.npz`` file that a run wrote; none if it is not there."""
     if not path.exists():
         return {}
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} cannot be read ({one_line(error)}); delete it to draw without animations") from None
+    if set(arrays) != {"numbers", "latents", "pictures"}:
+        raise UsageError(f"{path} does not hold the frames of a run; delete it to draw without animations")
+    return arrays
 
 
 def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet) -> None:

@@ -18,5 +18,5 @@ def stream(seed: int, use: str, *counters: int) -> int:
     Returns:
         A number from 0 to 2**63 - 1.
     """
-    mixed = np.random.SeedSequence([seed, *counters], spawn_key=tuple(use.encode()))
+    mixed = np.random.SeedSequence([seed, len(counters), *counters], spawn_key=tuple(use.encode()))
     return int(mixed.generate_state(1, np.uint64)[0] >> 1)

@@ -111,6 +111,8 @@ class Player:
         self.objective, self.schedule, self.clip = objective, schedule, clip
         self.parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         self.optimizer = optimizer(self.parameters)
+        if any(group.get("differentiable") for group in self.optimizer.param_groups):
+            raise UsageError("the optimizer is set to be differentiable, which training cannot use: leave that key out")
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
             if group.get("fused", False) is None and not group["foreach"]:
@@ -227,14 +229,15 @@ def fit(
     model, batches = state.model, state.batches
     validate_every = settings.validate_every or batches.steps_per_epoch
     begun = time.perf_counter() - state.seconds
-    outcome: Outcome = "finished"
+    outcome: Outcome
     model.train()
     for observer in observers:
         observer.started(state)
     if state.step == 0:
         validate(state, validation, observers)
 
-    while state.step < state.total:
+    patience = math.inf if settings.patience is None else settings.patience
+    while state.step < state.total and state.stale < patience:
         x = batches(state.step)
         progress = (state.step + 0.5) / state.total  # of the middle of the step: no run is all warm-up or all end
         terms: Terms = {}
@@ -256,12 +259,11 @@ def fit(
         if state.step % settings.checkpoint_every == 0 and state.step < state.total:
             for observer in observers:
                 observer.checkpoint_due(state)
-        if settings.patience is not None and state.stale >= settings.patience:
-            outcome = "stopped early"
-            break
-        if interrupted() and state.step < state.total:
+        if interrupted() and state.step < state.total and state.stale < patience:
             outcome = "interrupted"
             break
+    else:
+        outcome = "finished" if state.step == state.total else "stopped early"
 
     for observer in observers:
         observer.checkpoint_due(state)
@@ -310,7 +312,7 @@ def check_terms(state: State, terms: Terms, pixels: int) -> None:
     if not math.isfinite(loss):
         culprit = next((name for name, v in terms.items() if name != "loss" and not v.isfinite()), "loss")
         raise RunError(
-            f"training broke down at step {state.step:,}: the {culprit} is {terms[culprit].item()}; {advice}"
+            f"training broke down at step {state.step:,}: the {culprit} is {terms[culprit].item()}; {advice(state)}"
         )
     if loss - state.first_loss > BLOW_UP * max(abs(state.first_loss), pixels):
         raise RunError(

@@ -1,7 +1,7 @@
 """The command line: ``vaescope VERB ...``.
 
 Only the verb that is asked for is imported, so that ``vaescope --help`` answers at once. A user's mistake is told in
-one line on standard error, with exit code 2; a run that fails leaves with 1, one that is interrupted with 130.
+one line on standard error, with exit code 2; a run that fails leaves with 1, one that is interrupted with 130 or 143.
 """
 
 import difflib
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after ``vaescope``; by default those of this process.
 
     Returns:
-        The exit code: 0, 1 when a run failed, 2 for a mistake of the user, 130 when interrupted.
+        The exit code: 0, 1 when a run failed, 2 for a mistake of the user, 130 or 143 when interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -59,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(words[0], words[1:])
     except (UsageError, RunError) as error:
         return fail(str(error), error.exit_code)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        return fail("there is not enough memory for that: ask for less, or for a smaller model or batch", 1)
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

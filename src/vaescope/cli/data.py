@@ -3,22 +3,25 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vaescope.cli.options import Parser, report
 from vaescope.data.sources import NAMED, find
-
-ROOT = Path("data")
+from vaescope.errors import UsageError
 
 
 def data(words: Sequence[str]) -> int:
     """Runs ``vaescope data``."""
-    made = Parser("data", "List, fetch or check image sets.", "vaescope data fetch fashion-mnist")
-    made.add_argument("what", choices=("list", "fetch", "check"))
-    made.add_argument("name", nargs="?", help="the image set (that of --config, else fashion-mnist)")
-    made.add_argument("--root", type=Path, help="the folder for image sets (that of --config, else data)")
-    made.add_argument("-c", "--config", type=Path, help="a config that names the set and the folder")
-    made.add_argument("--json", action="store_true", help="print JSON")
+    made = Parser("List, fetch or check image sets.", "vaescope data fetch fashion-mnist", "vaescope data")
+    verbs = made.add_subparsers(dest="what", required=True, metavar="list|fetch|check", parser_class=Parser)
+    listed = verbs.add_parser("list", description="Show every set that has a name.", example="vaescope data list")
+    fetched = verbs.add_parser("fetch", description="Get a set onto this machine.", example="vaescope data fetch mnist")
+    checked = verbs.add_parser("check", description="Show what is in a set.", example="vaescope data check mnist")
+    for verb in (fetched, checked):
+        verb.add_argument("name", nargs="?", help="the image set (that of --config, else fashion-mnist)")
+        verb.add_argument("--root", type=Path, help="the folder for image sets (that of --config, else data)")
+        verb.add_argument("-c", "--config", type=Path, help="a config that names the set and the folder")
+    for verb in (listed, checked):
+        verb.add_argument("--json", action="store_true", help="print JSON")
     asked = made.parse_args(words)
     if asked.what == "list":
         return list_sets(asked.json)
@@ -28,12 +31,12 @@ def data(words: Sequence[str]) -> int:
 
 def place(name: str | None, root: Path | None, config: Path | None) -> tuple[str, Path]:
     """Which set, and where: as asked for, else as a config says, else the default."""
-    said: dict[str, Any] = {}
     if config is not None:
-        from vaescope.config import load_yaml
+        from vaescope.config import read
 
-        said = load_yaml(config).get("data") or {}
-    return name or said.get("name", "fashion-mnist"), root or Path(said.get("root", ROOT))
+        said = read(config).data
+        return name or said.name, root or said.root
+    return name or "fashion-mnist", root or Path("data")
 
 
 def list_sets(as_json: bool) -> int:
@@ -56,6 +59,8 @@ def fetch_set(name: str, root: Path) -> int:
     from vaescope.cli.progress import Download
     from vaescope.data.fetch import fetch
 
+    if name == "idx":
+        raise UsageError("idx is the name for your own files: put them into a folder and set data.root to it")
     named = find(name)
     print(named.shipped or fetch(named, root, report, Download()))
     return 0

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaescope.cli.options import Parser, positive, report, temperature
+from vaescope.cli.options import Parser, positive, report, seed, temperature, writing
 from vaescope.data.arrays import read_images
 from vaescope.errors import UsageError
 from vaescope.figures import tiles
 from vaescope.files import atomic_file
+from vaescope.metrics.bound import CHUNK
 from vaescope.models import aside
-from vaescope.objectives import log_weight
+from vaescope.objectives import distortion, rate
 from vaescope.pictures import reconstruct as draw_reconstructions
 from vaescope.pictures import sample as draw_samples
 from vaescope.run import Run
@@ -23,33 +24,33 @@ from vaescope.run import Run
 
 def sample(words: Sequence[str]) -> int:
     """Runs ``vaescope sample``."""
-    made = Parser("sample", "Draw new images from a trained model.", "vaescope sample runs/main -n 64 -o samples.png")
+    example = "vaescope sample runs/main -n 64 -o samples.png"
+    made = Parser("Draw new images from a trained model.", example, "vaescope sample")
     made.add_argument("run", type=Path, help="the run folder")
     made.add_argument("-n", type=positive, default=64, help="how many images (64)")
     made.add_argument("--temperature", type=temperature, default=1.0, help="the factor on the prior's scale (1)")
-    made.add_argument("--seed", type=int, default=0, help="decides the draws (0)")
+    made.add_argument("--seed", type=seed, default=0, help="decides the draws (0)")
     made.add_argument("-o", "--out", type=Path, help="a .png, or .npz for the greys as bytes (RUN/samples.png)")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
     images = draw_samples(run.model, run.config.data.target, asked.n, asked.temperature, asked.seed)
     out = output(asked.out or run.folder / "samples.png", (".png", ".npz"))
-    if out.suffix == ".npz":
-        with atomic_file(out) as temporary:
-            np.savez_compressed(temporary, images=to_bytes(images))
-    else:
-        title = f"{asked.n} samples at temperature {asked.temperature:g}"
-        tiles.samples(out, images, title=title, footer=f"run {run.folder.name} · step {run.step:,} · seed {asked.seed}")
+    with writing(out):
+        if out.suffix == ".npz":
+            with atomic_file(out) as temporary:
+                np.savez_compressed(temporary, images=(images * 255).round().astype(np.uint8))
+        else:
+            title = f"{asked.n} samples at temperature {asked.temperature:g}"
+            footer = f"run {run.folder.name} · step {run.step:,} · seed {asked.seed}"
+            tiles.samples(out, images, title=title, footer=footer)
     print(out)
     return 0
 
 
 def reconstruct(words: Sequence[str]) -> int:
     """Runs ``vaescope reconstruct``."""
-    made = Parser(
-        "reconstruct",
-        "Show images beside what a trained model makes of them.",
-        "vaescope reconstruct runs/main photos/ -o pairs.png",
-    )
+    example = "vaescope reconstruct runs/main photos/ -o pairs.png"
+    made = Parser("Show images beside what a trained model makes of them.", example, "vaescope reconstruct")
     add_images(made)
     made.add_argument("-n", type=positive, default=32, help="how many images at most (32)")
     made.add_argument("-o", "--out", type=Path, help="a .png (RUN/reconstructed.png)")
@@ -57,13 +58,14 @@ def reconstruct(words: Sequence[str]) -> int:
     run = Run.load(asked.run)
     found = read(run, asked.images)
     out = output(asked.out or run.folder / "reconstructed.png", (".png",))
-    tiles.comparison(
-        out,
-        found.images[: asked.n].numpy(),
-        draw_reconstructions(run.model, run.config.data.target, found.values[: asked.n]),
-        title=f"Originals over reconstructions, {found.title}",
-        footer=f"run {run.folder.name} · step {run.step:,}",
-    )
+    with writing(out):
+        tiles.comparison(
+            out,
+            found.images[: asked.n].numpy(),
+            draw_reconstructions(run.model, run.config.data.target, found.values[: asked.n]),
+            title=f"Originals over reconstructions, {found.title}",
+            footer=f"run {run.folder.name} · step {run.step:,}",
+        )
     print(out)
     return 0
 
@@ -71,10 +73,10 @@ def reconstruct(words: Sequence[str]) -> int:
 def encode(words: Sequence[str]) -> int:
     """Runs ``vaescope encode``."""
     made = Parser(
-        "encode",
         "Write the latents of images to a file: mean and scale of the posterior, and the ELBO in nats. "
         "The same images give the same file: the one draw of the latents in the ELBO has a fixed seed.",
         "vaescope encode runs/main -o latents.npz",
+        "vaescope encode",
     )
     add_images(made)
     made.add_argument("-o", "--out", type=Path, required=True, help="a .npz or .csv file")
@@ -85,14 +87,15 @@ def encode(words: Sequence[str]) -> int:
     columns = latents(run, found.values)
     if found.labels is not None:
         columns["label"] = found.labels.numpy()
-    write_table(out, columns)
+    with writing(out):
+        write_table(out, columns)
     print(out)
     return 0
 
 
 def figures(words: Sequence[str]) -> int:
     """Runs ``vaescope figures``."""
-    made = Parser("figures", "Draw all pictures of a run anew.", "vaescope figures runs/main")
+    made = Parser("Draw all pictures of a run anew.", "vaescope figures runs/main", "vaescope figures")
     made.add_argument("run", type=Path, help="the run folder")
     asked = made.parse_args(words)
     for path in Run.load(asked.run).redraw(report):
@@ -139,24 +142,23 @@ def read(run: Run, path: Path | None) -> Asked:
     return Asked(images, target.evaluation([images])[0], None, path.name)
 
 
-def latents(run: Run, values: Tensor, chunk: int = 1000) -> dict[str, np.ndarray]:
-    """The posterior of every image and the bound on its log-likelihood.
+def latents(run: Run, values: Tensor) -> dict[str, np.ndarray]:
+    """The posterior of every image and the bound on its log-likelihood, as the run is scored.
 
     Args:
         run: The run.
         values: What the model sees of the images, with shape (N, C, H, W).
-        chunk: Images a pass.
 
     Returns:
-        ``mean`` and ``scale`` with shape (N, D), ``elbo`` with shape (N,) in nats, of one draw of the latents.
+        ``mean`` and ``scale`` with shape (N, D), ``elbo`` with shape (N,) in nats, at one draw of the latents.
     """
     rows = []
     with aside(run.model, seed=0):
-        for x in values.split(chunk):
+        for x in values.split(CHUNK):
             trace = run.model(x)
             q = trace.sites[0].q
             assert q is not None
-            rows.append((q.mean, q.stddev, log_weight(trace, x)))
+            rows.append((q.mean, q.stddev, -(distortion(trace, x) + rate(trace))))
     mean, scale, elbo = (torch.cat(column).numpy() for column in zip(*rows, strict=True))
     return {"mean": mean, "scale": scale, "elbo": elbo}
 
@@ -187,8 +189,3 @@ def output(path: Path, endings: tuple[str, ...]) -> Path:
     if path.suffix not in endings:
         raise UsageError(f"{path} cannot be written: its ending must be {' or '.join(endings)}")
     return path
-
-
-def to_bytes(images: np.ndarray) -> np.ndarray:
-    """Greys in [0, 1] as bytes."""
-    return (images * 255).round().astype(np.uint8)

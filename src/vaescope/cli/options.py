@@ -2,17 +2,22 @@
 
 import argparse
 import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn, TypeVar
 
 from vaescope.errors import UsageError
+
+N = TypeVar("N", int, float)
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises a :class:`UsageError` instead of printing its whole usage."""
 
-    def __init__(self, verb: str, description: str, example: str) -> None:
+    def __init__(self, description: str, example: str, prog: str) -> None:
         super().__init__(
-            prog=f"vaescope {verb}",
+            prog=prog,
             description=description,
             epilog=f"example:\n  {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -30,16 +35,30 @@ def report(message: str) -> None:
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} given, a whole number of at least 1 expected")
-    return value
+    """A whole number from 1 to a million, for argparse."""
+    return _within(int(text), 1, 1_000_000)
+
+
+def seed(text: str) -> int:
+    """A seed of random numbers, for argparse."""
+    return _within(int(text), 0, 2**63 - 1)
 
 
 def temperature(text: str) -> float:
-    """A number of at least 0, for argparse."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} given, a number of at least 0 expected")
+    """A number from 0 to 100, for argparse."""
+    return _within(float(text), 0, 100)
+
+
+def _within(value: N, least: N, most: N) -> N:
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{value} given, a number from {least:,} to {most:,} expected")
     return value
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what stands in the way of writing ``path`` into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}): give another -o") from None

@@ -119,13 +119,13 @@ def display() -> Bar | Lines:
 
 
 class Download:
-    """Shows how far a download is, on a terminal only: ``(file, bytes done, bytes in all or None)``."""
+    """Shows how far a download is, on a terminal only: ``(file, bytes done, bytes in all or 0)``."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
         self.spoken = 0.0
 
-    def __call__(self, name: str, done: int, total: int | None) -> None:
+    def __call__(self, name: str, done: int, total: int) -> None:
         """Rewrites the line, a few times a second."""
         now = time.perf_counter()
         if not self.terminal or (now - self.spoken < SECONDS and done != total):

@@ -1,22 +1,26 @@
 """``vaescope train``."""
 
+import hashlib
 import json
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from vaescope import config
 from vaescope.cli.options import report
 from vaescope.cli.progress import Bar, Download, display
+from vaescope.data.fetch import locate
+from vaescope.data.idx import read_bytes
 from vaescope.data.images import OWN
-from vaescope.data.sources import NAMED, find
+from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
 from vaescope.errors import UsageError
 from vaescope.run import Summary
 from vaescope.run import train as train_run
+from vaescope.train import Observer, State
 
 RUNS = Path("runs")
 
@@ -52,21 +56,21 @@ def train(words: Sequence[str]) -> int:
         settings, text = config.build(made, parsed), dump(made, parsed)
     else:
         folder, settings, text = resume, resumed(resume, words), ""
-    shown = display()
-    with interruptions() as signals:
-        try:
-            summary = train_run(
-                settings, text, folder, resume is not None, [shown], report, Download(), lambda: bool(signals)
-            )
-        finally:
-            if isinstance(shown, Bar):
-                shown.close()
+    shown, stop = display(), Interruption()
+    try:
+        summary = train_run(
+            settings, text, folder, resume is not None, [shown, stop], report, Download(), lambda: bool(stop.signals)
+        )
+    finally:
+        stop.disarm()
+        if isinstance(shown, Bar):
+            shown.close()
     print(json.dumps(summary.record()) if as_json else describe(summary))
-    return 128 + signals[0] if summary.outcome == "interrupted" else 0
+    return 128 + stop.signals[0] if summary.outcome == "interrupted" else 0
 
 
 def expand_data(words: Sequence[str]) -> list[str]:
-    """Writes ``--data X`` out: a name is ``--data.name X``, a folder ``--data.root X``."""
+    """Writes ``--data X`` out, a name as ``--data.name``, a folder as ``--data.root`` and the name of what is in it."""
     expanded: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -75,15 +79,33 @@ def expand_data(words: Sequence[str]) -> list[str]:
             expanded.append(word)
             continue
         value = value or next(rest, "")
-        if not value:
+        if not value or value.startswith("--"):
             raise UsageError(f"--data needs a name ({', '.join(NAMED)}, {OWN}) or a folder with idx files")
-        folder = Path(value).is_dir()
-        if not folder and "/" in value:
+        if Path(value).is_dir():
+            expanded += ["--data.root", value, "--data.name", contents(Path(value))]
+        elif "/" in value:
             raise UsageError(f"--data {value} is no folder: give one with idx files, or a name ({', '.join(NAMED)})")
-        if not folder and value != OWN:
-            find(value)
-        expanded += ["--data.root" if folder else "--data.name", value]
+        else:
+            if value != OWN:
+                find(value)
+            expanded += ["--data.name", value]
     return expanded
+
+
+def contents(folder: Path) -> str:
+    """What a folder holds: the name of a set whose files it has, byte for byte, or ``idx`` for others.
+
+    Raises:
+        UsageError: If there are no images in it.
+    """
+    images = locate(folder, FILE_NAMES["train_images"])
+    if images is None or locate(folder, FILE_NAMES["test_images"]) is None:
+        names = f"{FILE_NAMES['train_images']} and {FILE_NAMES['test_images']}"
+        raise UsageError(f"--data {folder} holds no images to train on: it must have {names}, gzipped or not")
+    known = recognise(hashlib.sha256(read_bytes(images)).hexdigest())
+    if known and all(locate(folder, file.name) for file in find(known[0]).files.values()):
+        return known[0]
+    return OWN
 
 
 def free_folder(parsed: Namespace) -> Path:
@@ -112,8 +134,12 @@ def resumed(folder: Path, words: Sequence[str]) -> config.Config:
     Raises:
         UsageError: If the folder is none of a run, or further keys are given.
     """
-    allowed = {"--json", "--resume", f"--resume={folder}", str(folder)}
-    others = [word for word in words if word not in allowed]
+    before = ["", *words[:-1]]
+    others = [
+        word
+        for word, last in zip(words, before, strict=True)
+        if last != "--resume" and word not in ("--json", "--resume") and not word.startswith("--resume=")
+    ]
     if others:
         raise UsageError(f"--resume goes on with the run's own config, so {others[0]} cannot be given with it")
     if not (folder / "config.yaml").is_file():
@@ -121,26 +147,38 @@ def resumed(folder: Path, words: Sequence[str]) -> config.Config:
     return config.read(folder / "config.yaml")
 
 
-@contextmanager
-def interruptions() -> Iterator[list[int]]:
-    """Gives a list to which SIGINT and SIGTERM are appended. A second signal stops at once."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield seen
-        return
+class Interruption(Observer):
+    """While a run trains, SIGINT and SIGTERM end it after the step in hand. A second signal stops at once.
 
-    def note(number: int, frame: object) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-        report("\nstopping after this step: writing a checkpoint and the pictures so far (again to stop at once)")
+    Outside of training, while data are fetched or pictures drawn, they do what they always do.
+    """
 
-    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield seen
-    finally:
-        for number, handler in old.items():
+    name = "interruption"
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+        self.handlers: dict[int, Any] = {}
+
+    def started(self, state: State) -> None:
+        """Begins to listen."""
+        if threading.current_thread() is threading.main_thread():
+            self.handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ended(self, state: State) -> None:
+        """Ceases to listen."""
+        self.disarm()
+
+    def disarm(self) -> None:
+        """Ceases to listen, also after an error."""
+        for number, handler in self.handlers.items():
             signal.signal(number, handler)
+        self.handlers = {}
+
+    def _note(self, number: int, frame: object) -> None:
+        if self.signals:
+            raise KeyboardInterrupt
+        self.signals.append(number)
+        report("\nstopping after this step: writing a checkpoint and the pictures so far (again to stop at once)")
 
 
 def describe(summary: Summary) -> str:
