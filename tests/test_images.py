@@ -144,8 +144,8 @@ def test_own_files(tmp_path_factory: pytest.TempPathFactory, case: tuple[int, in
         ({"test_images": np.zeros((6, 4, 5), np.uint8)}, "must have one size"),
         ({"test_images": np.zeros((6, 9, 4, 5), np.uint8)}, "(N, C, H, W) with C at most 4"),
         ({"train_images": np.zeros((12, 5, 4), np.float32)}, "holds float32 of shape (12, 5, 4)"),
-        ({"test_labels": np.full(6, -1, np.int8)}, "labels are whole numbers from 0 on"),
-        ({"test_labels": np.zeros(6, np.float32)}, "labels are whole numbers from 0 on"),
+        ({"test_labels": np.full(6, -1, np.int8)}, "labels are whole numbers from 0 to 9999"),
+        ({"test_labels": np.zeros(6, np.float32)}, "labels are whole numbers from 0 to 9999"),
         ({"train_images": np.zeros((1, 5, 4), np.uint8), "train_labels": None}, "at least 2 are needed"),
     ],
 )
