@@ -25,6 +25,8 @@ class VAE(nn.Module):
         likelihood: p(x|z), from latents to images.
 
     Example:
+        >>> import torch
+        >>> from vaescope.models import Flat
         >>> model = Flat(latent=2)(shape=(1, 28, 28))
         >>> trace = model(torch.rand(8, 1, 28, 28))
         >>> trace.sites[0].z.shape, trace.likelihood.mean.shape
