@@ -305,7 +305,7 @@ if sys.argv[3] == "download" and not (own or {knows}):
 if sys.argv[3] == "update":
     sys.exit({update})
 if {offline}:
-    sys.exit("E: Failed to fetch http://deb.debian.org/x  Could not connect\\nE: Some files failed")
+    sys.exit("E: Failed to fetch http://mirror.example/x  Could not connect\\nE: Some files failed")
 pathlib.Path("dataset-tiny_1.0_all.deb").write_text("a package")
 """
 DPKG = """#!{python}
@@ -356,7 +356,7 @@ def test_from_debian(tmp_path: Path, debian: Any, machine: dict[str, Any], calls
 def test_debian_out_of_reach(tmp_path: Path, debian: Any, lines: list[str]) -> None:
     debian(offline=True)
     refused(fetch, named_set(FILES, debian=PACKAGE), tmp_path / "root", lines.append)
-    failure = "apt-get: Failed to fetch http://deb.debian.org/x  Could not connect"
+    failure = "apt-get: Failed to fetch http://mirror.example/x  Could not connect"
     assert lines[-1] == f"Debian package dataset-tiny did not work: {failure}"
     assert nothing_left(tmp_path / "root")
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from vaescope.data.targets import Target
 from vaescope.distributions import quantiles
 from vaescope.errors import UsageError
 from vaescope.models import VAE, aside, given, mean, temper
-from vaescope.outline import count, model_outline
+from vaescope.outline import Layer, count, model_outline
 from vaescope.priors import StandardNormal
 
 Array = np.ndarray
@@ -405,14 +406,17 @@ def progression_animation(scene: Scene, folder: Path, frames: Mapping[str, Array
 
 
 def architecture(scene: Scene, folder: Path) -> Path:
-    """The layers of the model, with their shapes and parameter counts."""
+    """The layers of the model, with their shapes and parameter counts; equal layers in a row are drawn as one."""
     from vaescope.figures.diagram import Stage, architecture
 
+    def stage(layers: list[Layer]) -> Stage:
+        first, times = layers[0], len(layers)
+        name = first.name if times == 1 else f"{first.name} ×{times}"
+        return Stage(name, first.shape, times * first.parameters, first.detail)
+
     model, shape = scene.model, scene.images.shape
-    encoder, decoder = (
-        [Stage(layer.name, layer.shape, layer.parameters, layer.detail) for layer in half]
-        for half in model_outline(model, shape)
-    )
+    halves = model_outline(model, shape)
+    encoder, decoder = ([stage(list(equal)) for _, equal in groupby(half)] for half in halves)
     example = scene.values[:1]
     path = folder / "architecture.png"
     architecture(
