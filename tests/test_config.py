@@ -9,8 +9,9 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from vaescope import config
+from vaescope.choices import components, keys_of
 from vaescope.cli.train import dump, parser
-from vaescope.config import Config, components, keys_of
+from vaescope.config import Config
 from vaescope.errors import UsageError
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
@@ -79,6 +80,10 @@ def test_every_key_of_a_component_is_documented(name: str) -> None:
 
 MISTAKES = [
     (["--trainer.epoch", "3"], "did you mean trainer.epochs?"),
+    (["--trainer.lr", "3"], "did you mean trainer.optimizer.init_args.lr?"),
+    (["--latent", "3"], "did you mean model.init_args.latent?"),
+    (["--model.posterior.bound", "3"], "name the class first"),
+    (["--trainer", "x.yaml"], "--trainer x.yaml is no key"),
     (["--model.latnt", "3"], "did you mean latent?"),
     (["--model.init_args.network.init_args.widht", "3"], "did you mean width?"),
     (["--model.prior", "StandardNorml"], "did you mean StandardNormal?"),

@@ -18,8 +18,10 @@ LAYERS = (
     {"train", "pictures"},
     {"checkpoint"},
     {"observers"},
+    {"choices"},
     {"config"},
-    {"run"},
+    {"run", "card"},
+    {"experiment"},
     {"cli"},
     {"__main__"},
 )

@@ -16,12 +16,12 @@ from vaescope.config import Config
 from vaescope.data.dataset import ImageData
 from vaescope.data.images import ImageSet
 from vaescope.errors import RunError, UsageError
+from vaescope.experiment import begin
 from vaescope.metrics import average, negative_elbo
 from vaescope.models import Flat, aside
 from vaescope.nets import MLP
 from vaescope.objectives import ELBO, Objective, Terms
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, frame_steps, read_lines
-from vaescope.run import begin
 from vaescope.streams import stream
 from vaescope.train import Observer, State, Trainer, fit
 

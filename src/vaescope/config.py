@@ -5,7 +5,6 @@ the class that it configures, with that class's defaults, types and documentatio
 classes, ``class_path`` names it and ``init_args`` holds its arguments.
 """
 
-import difflib
 import inspect
 import re
 from collections.abc import Iterator, Sequence
@@ -14,34 +13,17 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from torch.optim import Optimizer
 
-from vaescope import families, models, nets, objectives, priors
+from vaescope.choices import KINDS, check_choice, choices, components, keys_of, unknown
 from vaescope.data.dataset import ImageData
 from vaescope.errors import UsageError
-from vaescope.families import Family
 from vaescope.models import Architecture, Flat
-from vaescope.nets import Network
-from vaescope.objectives import ELBO, Objective, Schedule
+from vaescope.objectives import ELBO, Objective
 from vaescope.pictures import Figures
-from vaescope.priors import Prior
 from vaescope.train import ADAMW, Trainer
-
-KINDS: dict[str, type] = {
-    "model": Architecture,
-    "network": Network,
-    "prior": Prior,
-    "posterior": Family,
-    "likelihood": Family,
-    "objective": Objective,
-    "warmup": Schedule,
-    "schedule": Schedule,
-    "optimizer": Optimizer,
-}
-"""The keys whose value is a choice between classes, and what these classes have in common."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +161,7 @@ def check_content(content: dict[str, Any]) -> None:
     """
     for name, value in content.items():
         if name not in Config.__dataclass_fields__:
-            raise UsageError(_unknown("key", str(name), list(Config.__dataclass_fields__)))
+            raise UsageError(unknown("key", str(name), list(Config.__dataclass_fields__)))
         if name in ("data", "trainer", "figures") and not isinstance(value, dict):
             raise UsageError(f"{name} is {value}: give keys below it, such as {_first_key(name)}")
         if name == "seed" and not isinstance(value, int):
@@ -206,61 +188,6 @@ def optional_keys() -> set[str]:
     return {parameter.name for parameter in found if parameter.default is None or "None" in str(parameter.annotation)}
 
 
-def check_choice(key: str, value: Any) -> None:
-    """Checks the class that a key names, as a name or as ``class_path`` and ``init_args``.
-
-    Raises:
-        UsageError: For a class that is not one of those to choose from, or arguments that it does not have.
-    """
-    valid = choices(KINDS[key]) if key in KINDS else {}
-    known = sorted({kind.__name__ for kind in valid.values()})
-    if isinstance(value, dict):
-        if extra := [name for name in value if name not in ("class_path", "init_args")]:
-            raise UsageError(f"{key} has the key {extra[0]}: give class_path and, below it, init_args")
-        name, arguments = value.get("class_path"), value.get("init_args") or {}
-    else:
-        name, arguments = value, {}
-    if not isinstance(name, str) or name not in valid:
-        raise UsageError(_unknown(key, str(name), known))
-    for argument in arguments if isinstance(arguments, dict) else ():
-        if argument not in keys_of(valid[name]):
-            raise UsageError(_unknown(f"key of {valid[name].__name__}", str(argument), keys_of(valid[name])))
-
-
-def choices(kind: type) -> dict[str, type]:
-    """The classes of one kind, by every name that a config may give them: bare, and with their package."""
-    found: dict[str, type] = {}
-    for choice in _optimizers() if kind is Optimizer else components().values():
-        if issubclass(choice, kind):
-            module = choice.__module__
-            public = "torch.optim" if kind is Optimizer else ".".join(module.split(".")[:2])
-            found |= dict.fromkeys(
-                (choice.__name__, f"{module}.{choice.__name__}", f"{public}.{choice.__name__}"), choice
-            )
-    return found
-
-
-def components() -> dict[str, type]:
-    """The classes of ours that a config may name."""
-    found = (value for module in (families, models, nets, objectives, priors) for value in vars(module).values())
-    kinds = tuple(KINDS.values())
-    chosen = [c for c in found if isinstance(c, type) and issubclass(c, kinds) and not inspect.isabstract(c)]
-    return {c.__name__: c for c in sorted(chosen, key=lambda c: c.__name__)}
-
-
-def _optimizers() -> list[type]:
-    """The optimizers of torch that need no more than a gradient."""
-    found = [c for c in vars(torch.optim).values() if isinstance(c, type) and issubclass(c, Optimizer)]
-    return [c for c in found if c not in (Optimizer, torch.optim.LBFGS, torch.optim.SparseAdam)]
-
-
-def keys_of(component: type) -> list[str]:
-    """The keys that stand below ``init_args`` of a class: its arguments, but for those that are given by its place."""
-    names = list(inspect.signature(component).parameters)
-    given = {"params", "shape"} | ({"latent"} if issubclass(component, Prior) else set())
-    return [name for name in names if name not in given]
-
-
 def explain(parser: ArgumentParser, message: str) -> str:
     """One line out of jsonargparse's message, with the nearest valid name where a name is wrong.
 
@@ -273,10 +200,13 @@ def explain(parser: ArgumentParser, message: str) -> str:
         # the class is named before the mistake, or in the value that follows it
         named = re.findall(r"class_path '([\w.]+)': Option", text) or re.findall(r"class_path='([\w.]+)'", text)
         component = _class_at(named[-1]) if named else None
-        return _unknown("key", found[1], keys_of(component) if component else _dotted_keys(parser))
+        return unknown("key", found[1], keys_of(component) if component else _dotted_keys(parser))
     for pattern in (r"does not accept (?:option|nested key) '([\w.]+)'", r"nrecognized arguments: --([\w.-]+)"):
         if found := re.search(pattern, text):
-            return _unknown("key", found[1], _dotted_keys(parser))
+            return unknown("key", found[1], _dotted_keys(parser))
+    if found := re.search(r"(\w+): Dict must include a class_path.*key='(\w+)'", text.replace('"', "")):
+        part, key = found.groups()
+        return f"{part}.{key} is a key of one of several classes: name the class first, as the value of {part}"
     text = re.sub(r"\s*Got value: Namespace\(.*$", "", text)
     text = re.sub(r"Type \S*Callable\[.*?expects a function or a callable class: ", "", text)
     text = re.sub(r"a <class '([\w.]+)'>", r"\1", text)
@@ -292,18 +222,6 @@ def _class_at(path: str) -> type | None:
 
 def _dotted_keys(parser: ArgumentParser) -> list[str]:
     """Every key of a config with its path, such as trainer.epochs."""
-    names = (action.dest for action in parser._actions if not action.dest.endswith(".help"))
-    keys = [name for name in names if name.split(".")[0] in Config.__dataclass_fields__]
-    return [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]
-
-
-def _unknown(kind: str, name: str, valid: Sequence[str]) -> str:
-    """What is said of a name that there is not."""
-    by_last = {key.split(".")[-1]: key for key in valid}
-    near = difflib.get_close_matches(name, valid, n=1) or [
-        by_last[last] for last in difflib.get_close_matches(name.split(".")[-1], by_last, n=1)
-    ]
-    parts = list(dict.fromkeys(key.split(".")[0] for key in valid))
-    near = near or difflib.get_close_matches(name.split(".")[0], parts, n=1)
-    guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(parts)}"
-    return f"there is no {kind} {name} here: {guess}"
+    defaults = parser.get_defaults().as_flat()
+    keys = [key for key in vars(defaults) if key.split(".")[0] in Config.__dataclass_fields__]
+    return [key for key in keys if not key.endswith("class_path")]

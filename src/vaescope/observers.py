@@ -13,7 +13,7 @@ from vaescope import checkpoint
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
-from vaescope.models import aside, mean
+from vaescope.models import in_parts, mean
 from vaescope.objectives import Terms
 from vaescope.train import Observer, State
 
@@ -164,13 +164,11 @@ class Recorder(Observer):
 
     def _take(self, state: State, terms: Mapping[str, float]) -> None:
         model = state.model
-        device = next(model.parameters()).device
-        with aside(model, seed=0):
-            latents = torch.cat([model.posterior(x.to(device)).mean for x in self.encoded.split(1000)])
-            trace = model(self.shown.to(device), pick=mean())
-            pictures = (self.target.pixels(trace.likelihood.mean) * 255).round().to(torch.uint8)
+        latents = in_parts(model, lambda x: model.posterior(x).mean, self.encoded)
+        means = in_parts(model, lambda x: model(x, pick=mean()).likelihood.mean, self.shown)
+        pictures = (self.target.pixels(means) * 255).round().to(torch.uint8)
         numbers = torch.tensor([state.step, state.epoch, terms["distortion"], terms["rate"]], dtype=torch.float64)
-        self.taken.append({"numbers": numbers, "latents": latents.half().cpu(), "pictures": pictures.cpu()})
+        self.taken.append({"numbers": numbers, "latents": latents.half(), "pictures": pictures})
 
     def memory(self) -> dict[str, Tensor]:
         """The frames so far: ``numbers`` (T, 4) are step, epoch, distortion and rate, ``latents`` (T, N, D) posterior

@@ -18,7 +18,7 @@ from vaescope.data.images import ImageSet
 from vaescope.data.targets import Target
 from vaescope.distributions import quantiles
 from vaescope.errors import UsageError
-from vaescope.models import VAE, aside, given, mean, temper
+from vaescope.models import VAE, aside, given, in_parts, mean, temper
 from vaescope.outline import Layer, count, model_outline
 from vaescope.priors import StandardNormal
 
@@ -91,16 +91,12 @@ class Scene:
 
     def decode(self, z: Tensor) -> Array:
         """The mean images of latents with shape (..., D), as greys with shape (..., C, H, W)."""
-        flat = z.reshape(-1, z.shape[-1]).to(self.device)
-        with aside(self.model, seed=0):
-            decoded = [self.model(pick=given(part)).likelihood.mean for part in flat.split(1000)]
-        greys = self.target.pixels(torch.cat(decoded)).cpu().numpy()
+        greys = decode(self.model, self.target, z.reshape(-1, z.shape[-1]))
         return greys.reshape(*z.shape[:-1], *greys.shape[1:])
 
     def encode(self, x: Tensor) -> Tensor:
         """The posterior means of values with shape (N, C, H, W), with shape (N, D)."""
-        with aside(self.model, seed=0):
-            return torch.cat([self.model.posterior(part.to(self.device)).mean.cpu() for part in x.split(1000)])
+        return in_parts(self.model, lambda part: self.model.posterior(part).mean, x)
 
     def reconstruct(self, x: Tensor) -> Array:
         """What the model makes of values with shape (N, C, H, W), as greys of the same shape."""
@@ -204,10 +200,21 @@ def reconstruct(model: VAE, target: Target, x: Tensor) -> Array:
     Returns:
         Greys, with the same shape.
     """
-    device = next(model.parameters()).device
-    with aside(model, seed=0):
-        parts = [model(part.to(device), pick=mean()).likelihood.mean for part in x.split(1000)]
-    return target.pixels(torch.cat(parts)).cpu().numpy()
+    return target.pixels(in_parts(model, lambda part: model(part, pick=mean()).likelihood.mean, x)).numpy()
+
+
+def decode(model: VAE, target: Target, z: Tensor) -> Array:
+    """The mean images of latents.
+
+    Args:
+        model: The model.
+        target: How values become greys.
+        z: Latents, with shape (N, D).
+
+    Returns:
+        Greys, with shape (N, C, H, W).
+    """
+    return target.pixels(in_parts(model, lambda part: model(pick=given(part)).likelihood.mean, z)).numpy()
 
 
 def sample(model: VAE, target: Target, count: int, temperature: float = 1.0, seed: int = 0) -> Array:
@@ -225,8 +232,7 @@ def sample(model: VAE, target: Target, count: int, temperature: float = 1.0, see
     """
     with aside(model, seed):
         z = temper(temperature, count)(0, model.prior(), None)
-        decoded = [model(pick=given(part)).likelihood.mean for part in z.split(1000)]
-    return target.pixels(torch.cat(decoded)).cpu().numpy()
+    return decode(model, target, z)
 
 
 def prior_grid(scene: Scene, latents: Sequence[int], count: int, edge: float) -> tuple[Tensor, Tensor]:

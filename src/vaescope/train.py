@@ -75,7 +75,8 @@ class Trainer:
 
     def total(self, steps_per_epoch: int) -> int:
         """The number of steps of the whole run."""
-        return min(self.epochs * steps_per_epoch, self.steps or math.inf)  # type: ignore[return-value]
+        steps = self.epochs * steps_per_epoch
+        return steps if self.steps is None else min(steps, self.steps)
 
     def find_device(self) -> torch.device:
         """The device to train on.

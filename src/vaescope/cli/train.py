@@ -11,6 +11,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from vaescope import config
+from vaescope.card import Summary
 from vaescope.cli.options import report
 from vaescope.cli.progress import Bar, Download, display
 from vaescope.data.fetch import locate
@@ -18,8 +19,7 @@ from vaescope.data.idx import read_bytes
 from vaescope.data.images import OWN
 from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
 from vaescope.errors import UsageError
-from vaescope.run import Summary
-from vaescope.run import train as train_run
+from vaescope.experiment import train as train_run
 from vaescope.train import Observer, State
 
 RUNS = Path("runs")

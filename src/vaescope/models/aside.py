@@ -1,10 +1,10 @@
 """Looking at a model without touching its training."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -31,3 +31,20 @@ def aside(model: nn.Module, seed: int) -> Iterator[None]:
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+
+def in_parts(model: nn.Module, look: Callable[[Tensor], Tensor], x: Tensor, size: int = 1000) -> Tensor:
+    """What a look at many examples gives, a part at a time, so that memory does not grow with their number.
+
+    Args:
+        model: The model that is looked at, see :func:`aside`; the parts are put on its device.
+        look: From a part of the examples to a tensor of as many rows. It draws no random numbers.
+        x: Examples, with shape (N, ...).
+        size: The number of examples in a part.
+
+    Returns:
+        The rows of all parts, on the CPU.
+    """
+    device = next(model.parameters()).device
+    with aside(model, seed=0):
+        return torch.cat([look(part.to(device)).cpu() for part in x.split(size)])

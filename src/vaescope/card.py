@@ -1,0 +1,90 @@
+"""What an experiment came to: as numbers, and as the model card that stands in its run folder."""
+
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vaescope import __version__
+from vaescope.config import Config
+from vaescope.data.images import ImageSet
+from vaescope.files import atomic_file
+from vaescope.metrics import Bound
+from vaescope.models import VAE
+from vaescope.outline import count
+from vaescope.train import Outcome
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Args:
+        outcome: How it ended.
+        steps: The number of steps done.
+        epochs: The number of epochs done.
+        seconds: The seconds in the training loop: steps, validations, frames and checkpoints.
+        images_per_second: Training images through the loop in a second.
+        best_step: The step whose weights were kept.
+        validation: The validation loss of these weights, in nats per image.
+        test: The bound on the test images, if the run came to its end.
+        protocol: How the test images were scored.
+        drawing_seconds: The seconds for all pictures after training.
+        folder: The run folder.
+        figures: The pictures.
+    """
+
+    outcome: Outcome
+    steps: int
+    epochs: float
+    seconds: float
+    images_per_second: float
+    best_step: int
+    validation: float
+    test: Bound | None
+    protocol: str
+    drawing_seconds: float
+    folder: Path
+    figures: tuple[Path, ...]
+
+    def record(self) -> dict[str, Any]:
+        """The summary as what JSON can hold."""
+        plain = asdict(self)
+        return plain | {"folder": str(self.folder), "figures": [str(path) for path in self.figures]}
+
+
+def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet) -> None:
+    """Writes the model card: what was trained on what, the measured numbers, and how to go on."""
+    test = summary.test
+    score = (
+        "the run was interrupted before the test images were scored"
+        if test is None
+        else f"{test.negative_elbo:.2f} ± {test.standard_error:.2f} nats per image "
+        f"= distortion {test.distortion:.2f} + rate {test.rate:.2f}"
+    )
+    rows = {
+        "data": f"{images.title}, {len(images.train):,} training images, targets {settings.data.targets}",
+        "model": f"{type(settings.model).__name__}, {count(model):,} parameters, {len(model.prior().mean)} latents",
+        "test −ELBO": score,
+        "protocol": summary.protocol,
+        "validation loss": f"{summary.validation:.2f} nats per image, at step {summary.best_step:,}",
+        "training": f"{summary.steps:,} steps, {summary.epochs:.1f} epochs, {summary.seconds:.1f} s, "
+        f"{summary.images_per_second:,.0f} images/s",
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores, "
+        f"torch {torch.__version__} on {next(model.parameters()).device.type}",
+        "seed": str(settings.seed),
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    pages = "\n".join(f"![{path.stem}](figures/{path.name})\n" for path in summary.figures)
+    text = (
+        f"---\nlibrary_name: vaescope\ntags: [vae, image-generation]\n---\n\n# {summary.folder.name}\n\n"
+        f"A variational autoencoder trained with vaescope {__version__}.\n\n| | |\n|---|---|\n{table}\n\n"
+        f"The weights are those with the best validation loss; ± is the standard error over "
+        f"images.\nRepeat it with `vaescope train --config config.yaml`, draw from it with `vaescope sample "
+        f"{summary.folder}`.\n\n{pages}"
+    )
+    with atomic_file(summary.folder / "README.md") as temporary:
+        temporary.write_text(text)

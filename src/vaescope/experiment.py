@@ -1,0 +1,242 @@
+"""An experiment: from a config to a run folder that holds all that came of it."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vaescope import __version__, checkpoint, pictures
+from vaescope.card import Summary, write_card
+from vaescope.config import Config
+from vaescope.data.batches import Batches
+from vaescope.data.fetch import Progress, Report, log
+from vaescope.data.images import ImageSet
+from vaescope.data.targets import Target
+from vaescope.errors import RunError, UsageError
+from vaescope.files import atomic_file
+from vaescope.metrics import negative_elbo
+from vaescope.models import VAE
+from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
+from vaescope.run import FORMAT, make_scene, one_line
+from vaescope.streams import stream
+from vaescope.train import Observer, Outcome, Player, State, fit
+
+MOST_FOLLOWED = 200_000
+"""Latents in a frame of the animation at most: with 72 frames of half precision these are 29 MB."""
+
+
+def check_likelihood(model: VAE, target: Target, name: str) -> None:
+    """Refuses targets that the likelihood cannot score.
+
+    Args:
+        model: The model.
+        target: What of the images it is to explain.
+        name: The name of the target in the config.
+
+    Raises:
+        UsageError: If the values leave the likelihood's support, or binary values are to be scored by a density.
+    """
+    family = model.likelihood.family
+    kind = type(family).__name__
+    low, high = target.interval
+    if family.support == "unit interval" and (low < 0 or high > 1):
+        raise UsageError(
+            f"the likelihood {kind} scores values in [0, 1], but data.targets {name} gives [{low:g}, {high:g}]: "
+            "set data.targets to binary or grey, or the likelihood to Gaussian"
+        )
+    if family.density and target.discrete:
+        raise UsageError(
+            f"the likelihood {kind} is a density of real values, but data.targets {name} gives only {low:g} and "
+            f"{high:g}, which it could fit without bound: set data.targets to grey, or the likelihood to Bernoulli"
+        )
+
+
+def train(
+    settings: Config,
+    config_text: str,
+    folder: Path,
+    resume: bool = False,
+    observers: Sequence[Observer] = (),
+    report: Report = log,
+    progress: Progress | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Trains a model as a config says, and leaves everything in a run folder.
+
+    Args:
+        settings: The config.
+        config_text: The same as YAML, to keep in the folder.
+        folder: The run folder. It must not exist unless the run is resumed.
+        resume: Whether to go on from the newest checkpoint in the folder.
+        observers: Who is shown the run besides those that write the folder.
+        report: Is told in one line what is being done.
+        progress: Is told how far a download is.
+        interrupted: Is asked after every step whether to stop there.
+
+    Raises:
+        UsageError: If the config, the data or the folder do not allow it.
+        RunError: If training breaks down or the disk is full.
+    """
+    if folder.exists() and not resume:
+        raise UsageError(f"{folder} exists already: give another --out, or go on with --resume {folder}")
+    device = settings.trainer.find_device()
+    images = settings.data.load(report, progress)
+    target = settings.data.target
+    state = begin(settings, images, device)
+    validation = target.evaluation([images.validation.images])[0]
+    latents = state.model.prior().event_shape.numel()
+    recorder = Recorder(settings.figures.frames, *followed(settings, images, validation, latents), target)
+    written: list[Observer] = [MetricsLog(folder / "metrics.jsonl", settings.trainer.log_every)]
+    written += [recorder] if settings.figures.frames else []
+    keeper = Checkpointer(folder / "checkpoints", settings.trainer.keep, written)
+    if resume:
+        check_unfinished(folder)
+        found = checkpoint.latest(keeper.folder)
+        if found is None:
+            raise UsageError(f"{folder} holds no checkpoint to resume from: delete it and start anew")
+        keeper.restore(found, state)
+        report(f"going on from step {state.step:,} of {state.total:,}")
+    else:
+        make_folder(folder, config_text)
+
+    try:
+        outcome = fit(state, settings.trainer, validation, [*written, keeper, *observers], interrupted)
+    except OSError as error:
+        raise RunError(
+            f"{folder} could not be written to ({error.strerror}); mend that, go on with --resume {folder}"
+        ) from error
+    return conclude(settings, folder, state, images, validation, recorder, outcome, report)
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turns what torch says of settings that it cannot take into one line."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{what}: {one_line(error)}") from None
+
+
+def check_unfinished(folder: Path) -> None:
+    """Refuses to go on with a run that came to its end: its test images have been scored, which is done once.
+
+    Raises:
+        UsageError: If it did.
+    """
+    scored = [line for line in read_lines(folder / "metrics.jsonl") if line["split"] == "test"]
+    if scored and (folder / "model.safetensors").exists():
+        raise UsageError(f"{folder} is finished: there is nothing to resume")
+
+
+def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
+    """The state before the first step: everything random about it comes from the seed.
+
+    Args:
+        settings: The config.
+        images: The images.
+        device: Where to train.
+    """
+    torch.manual_seed(stream(settings.seed, "weights"))
+    with explained("the model cannot be built"):
+        model = settings.model(images.shape)
+    check_likelihood(model, settings.data.target, settings.data.targets)
+    low, high = settings.data.target.interval
+    mean = images.train.images.sum(0, dtype=torch.int64) / len(images.train) / 255
+    model.likelihood.start_at(low + (high - low) * mean)
+    model.to(device)
+    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        # convolutions are up to twice as fast with the channel innermost
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batches = Batches(images.train.images.to(device), settings.data.target, settings.trainer.batch_size, settings.seed)
+    trainer = settings.trainer
+    with explained("the optimizer cannot be built"):
+        player = Player(settings.objective, [model], trainer.optimizer, trainer.schedule, trainer.clip)
+    torch.manual_seed(stream(settings.seed, "latents"))
+    return State(model, [player], batches, trainer.total(batches.steps_per_epoch))
+
+
+def followed(settings: Config, images: ImageSet, validation: Tensor, latents: int) -> tuple[Tensor, Tensor]:
+    """The values whose latents, and those whose reconstructions, the animations follow.
+
+    Of many latents fewer images are followed, so that the frames, which every checkpoint holds, stay small.
+    """
+    points = min(settings.figures.points, MOST_FOLLOWED // latents)
+    return validation[: max(1, points)], validation[pictures.shown_indices(images)]
+
+
+def make_folder(folder: Path, config_text: str) -> None:
+    """Makes a run folder that holds the config."""
+    try:
+        folder.mkdir(parents=True)
+        with atomic_file(folder / "config.yaml") as temporary:
+            temporary.write_text(config_text)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made ({error.strerror}): give an --out that can be written to") from None
+
+
+def conclude(
+    settings: Config,
+    folder: Path,
+    state: State,
+    images: ImageSet,
+    validation: Tensor,
+    recorder: Recorder,
+    outcome: Outcome,
+    report: Report,
+) -> Summary:
+    """Keeps the best weights, scores them on the test images, and draws."""
+    state.model.load_state_dict(state.best_weights)
+    write_model(folder, state, images)
+    test = None
+    if outcome != "interrupted":
+        values = settings.data.target.evaluation([images.validation.images, images.test.images])[1]
+        test = negative_elbo(state.model, values)
+        place = {"step": state.best_step, "epoch": round(state.best_step / state.batches.steps_per_epoch, 4)}
+        lines = [line for line in read_lines(folder / "metrics.jsonl") if line["split"] != "test"]
+        write_lines(folder / "metrics.jsonl", [*lines, place | {"split": "test"} | asdict(test)])
+    frames = recorder.arrays()
+    if frames:
+        with atomic_file(folder / "frames.npz") as temporary:
+            np.savez_compressed(temporary, **frames)  # type: ignore[arg-type]
+    report("drawing")
+    begun = time.perf_counter()
+    scene = make_scene(settings, folder, state.model, images, validation, state.best_step, state.best)
+    files = pictures.draw(scene, folder / "figures", read_lines(folder / "metrics.jsonl"), frames)
+    summary = Summary(
+        outcome=outcome,
+        steps=state.step,
+        epochs=state.epoch,
+        seconds=state.seconds,
+        images_per_second=state.step * state.batches.size / state.seconds if state.seconds else 0.0,
+        best_step=state.best_step,
+        validation=state.best,
+        test=test,
+        protocol=settings.data.target.protocol,
+        drawing_seconds=time.perf_counter() - begun,
+        folder=folder,
+        figures=tuple(files),
+    )
+    write_card(summary, settings, state.model, images)
+    return summary
+
+
+def write_model(folder: Path, state: State, images: ImageSet) -> None:
+    """Writes ``model.safetensors``: the best weights, with what they are for in the header."""
+    header = {
+        "format": FORMAT,
+        "vaescope": __version__,
+        "torch": torch.__version__,
+        "shape": list(images.shape),
+        "classes": list(images.classes),
+        "step": state.best_step,
+        "loss": state.best,
+    }
+    checkpoint.save_tensors(folder / "model.safetensors", state.best_weights, {"vaescope": json.dumps(header)})
