@@ -274,7 +274,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
         really(*args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(RunError, match="the disk is full"):
+    with pytest.raises(RunError, match="/step-000020 was not written: the disk is full"):
         train(config, images, watchers(tmp_path, images))
     monkeypatch.undo()
     assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["step-000010"]

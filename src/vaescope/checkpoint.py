@@ -47,9 +47,13 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
     """
     try:
         with atomic_file(path) as temporary:
-            save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, temporary, metadata)
+            _write(temporary, tensors, metadata)
     except (OSError, SafetensorError) as error:
         raise _unwritable(path, error) from error
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, path, metadata)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -83,20 +87,20 @@ def save(folder: Path, state: State, extras: Mapping[str, Mapping[str, Tensor]] 
         return path
     try:
         with atomic_folder(path) as temporary:
-            save_tensors(temporary / "model.safetensors", state.model.state_dict())
-            save_tensors(temporary / "best.safetensors", state.best_weights)
-            save_tensors(temporary / "random.safetensors", _random_streams(state))
+            _write(temporary / "model.safetensors", state.model.state_dict())
+            _write(temporary / "best.safetensors", state.best_weights)
+            _write(temporary / "random.safetensors", _random_streams(state))
             for name, tensors in (extras or {}).items():
-                save_tensors(temporary / f"{name}.safetensors", tensors)
+                _write(temporary / f"{name}.safetensors", tensors)
             optimizers = []
             for i, player in enumerate(state.players):
                 memory, groups = _split_optimizer(player.optimizer)
-                save_tensors(temporary / f"optimizer-{i}.safetensors", memory)
+                _write(temporary / f"optimizer-{i}.safetensors", memory)
                 optimizers.append(groups)
             counters = {name: getattr(state, name) for name in COUNTERS}
             record = {"format": FORMAT, **counters, "optimizers": optimizers}
             (temporary / "state.json").write_text(json.dumps(record, indent=1) + "\n")
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise _unwritable(path, error) from error
     return path
 
