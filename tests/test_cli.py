@@ -340,6 +340,8 @@ def test_a_config_runs_no_code(
     refused(capsys, "sample", "copy")
     refused(capsys, "train", "--model.prior", name, *TINY)
     refused(capsys, "train", f"--trainer.optimizer={name}", *TINY)
+    refused(capsys, "train", "--model", f"{{class_path: Flat, init_args: {{prior: {name}}}}}", *TINY)
+    refused(capsys, "train", "--model.init_args", f"{{prior: {name}}}", *TINY)
     assert not (tmp_path / "it").exists()
     assert not (tmp_path / "r").exists()
 

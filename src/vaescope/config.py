@@ -109,8 +109,8 @@ def check_words(words: Sequence[str]) -> None:
             raise UsageError(f"--{flag} {value} is no key: give one below it, such as --{flag}.{_first_key(flag)}")
         elif last == "class_path":
             check_choice(flag.split(".")[-2], value)
-        elif last in KINDS:
-            check_choice(last, _plain(value))
+        elif last in KINDS or "{" in value:
+            _check_below(flag.rpartition(".")[0], {last: _plain(value)})
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
