@@ -39,4 +39,4 @@ class ImageData:
         Raises:
             UsageError: If there is no such set, if it cannot be had, or if a file is wrong.
         """
-        return load(self.name, self.root, report, progress)
+        return load(self.name, self.root.expanduser(), report, progress)
