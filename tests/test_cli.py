@@ -18,6 +18,7 @@ from safetensors import safe_open
 from vaescope import config
 from vaescope.cli import VERBS, main
 from vaescope.cli.train import contents, parser
+from vaescope.data.idx import write_idx
 from vaescope.data.sources import NAMED
 from vaescope.nets import Conv
 from vaescope.run import Run
@@ -159,14 +160,23 @@ def test_other_models_run_to_the_end(tmp_path: Path) -> None:
 
 
 def test_images_of_any_size_without_labels(tmp_path: Path) -> None:
-    from vaescope.data.idx import write_idx
-
     rng = np.random.default_rng(0)
     for part, count in (("train", 60), ("t10k", 20)):
         write_idx(tmp_path / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (count, 3, 9, 13), dtype=np.uint8))
     words = ["--data.name", "idx", "--data.root", str(tmp_path), "--trainer.batch_size", "10", *TINY[4:]]
     assert main(["train", *words, "--trainer.epochs", "1", "--out", str(tmp_path / "r")]) == 0
     assert {path.name for path in (tmp_path / "r" / "figures").iterdir()} == PICTURES
+
+
+def test_one_test_image_is_scored_without_a_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 60), ("t10k", 1)):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (count, 9, 9), dtype=np.uint8))
+    words = ["--data", str(tmp_path), "--trainer.batch_size", "10", *TINY[4:], "--figures.frames", "0"]
+    assert main(["train", *words, "--trainer.epochs", "1", "--out", str(tmp_path / "r")]) == 0
+    said = capsys.readouterr().out.split("test −ELBO")[1].splitlines()[0]
+    assert "±" not in said
+    assert json.loads((tmp_path / "r" / "metrics.jsonl").read_text().splitlines()[-1])["standard_error"] is None
 
 
 def test_no_animation_is_drawn_where_none_is_wanted(tmp_path: Path) -> None:
@@ -283,6 +293,8 @@ DAMAGE = [
     ("config.yaml", b"model: {class_path: Flat, init_args: {latent: 3}}\n", "sample", "does not fit"),
     ("metrics.jsonl", b"garbage\n", "figures", "metrics.jsonl is damaged"),
     ("metrics.jsonl", b"{}\n", "figures", "metrics.jsonl is damaged"),
+    ("metrics.jsonl", b'{"step": 1, "split": "train"}\n', "figures", "metrics.jsonl is damaged"),
+    ("metrics.jsonl", b'{"step": "x", "split": "test"}\n', "figures", "metrics.jsonl is damaged"),
     ("frames.npz", b"PK", "figures", "frames.npz cannot be read"),
 ]
 

@@ -58,17 +58,11 @@ class Summary:
 
 def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet) -> None:
     """Writes the model card: what was trained on what, the measured numbers, and how to go on."""
-    test = summary.test
-    score = (
-        "the run was interrupted before the test images were scored"
-        if test is None
-        else f"{test.negative_elbo:.2f} ± {test.standard_error:.2f} nats per image "
-        f"= distortion {test.distortion:.2f} + rate {test.rate:.2f}"
-    )
+    score = summary.test or "the run was interrupted before the test images were scored"
     rows = {
         "data": f"{images.title}, {len(images.train):,} training images, targets {settings.data.targets}",
         "model": f"{type(settings.model).__name__}, {count(model):,} parameters, {len(model.prior().mean)} latents",
-        "test −ELBO": score,
+        "test −ELBO": str(score),
         "protocol": summary.protocol,
         "validation loss": f"{summary.validation:.2f} nats per image, at step {summary.best_step:,}",
         "training": f"{summary.steps:,} steps, {summary.epochs:.1f} epochs, {summary.seconds:.1f} s, "
@@ -82,9 +76,9 @@ def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet)
     text = (
         f"---\nlibrary_name: vaescope\ntags: [vae, image-generation]\n---\n\n# {summary.folder.name}\n\n"
         f"A variational autoencoder trained with vaescope {__version__}.\n\n| | |\n|---|---|\n{table}\n\n"
-        f"The weights are those with the best validation loss; ± is the standard error over "
-        f"images.\nRepeat it with `vaescope train --config config.yaml`, draw from it with `vaescope sample "
-        f"{summary.folder}`.\n\n{pages}"
+        "The weights are those with the best validation loss; ± is the standard error over images.\n"
+        "Repeat it with `vaescope train --config config.yaml`, draw from it with "
+        f"`vaescope sample {summary.folder}`.\n\n{pages}"
     )
     with atomic_file(summary.folder / "README.md") as temporary:
         temporary.write_text(text)

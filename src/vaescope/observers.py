@@ -103,11 +103,19 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
         lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        if not all(isinstance(line, dict) and {"step", "split"} <= line.keys() for line in lines):
-            raise ValueError("a line has no step and split")
+        if not all(_whole(line) for line in lines):
+            raise ValueError("a line has no step and split, or not its terms")
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is damaged ({error}): repair or delete it") from None
     return lines
+
+
+def _whole(line: object) -> bool:
+    """Whether a line says where it stands, and its distortion and rate."""
+    if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+        return False
+    terms = (line.get("distortion"), line.get("rate"))
+    return line.get("split") in ("train", "validation", "test") and all(isinstance(t, int | float) for t in terms)
 
 
 def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:

@@ -99,6 +99,9 @@ class Player:
         optimizer: From parameters to an optimizer.
         schedule: The factor on its learning rate as training goes on.
         clip: The largest norm that the gradient may have.
+
+    Raises:
+        UsageError: For an optimizer that is set to be differentiable.
     """
 
     def __init__(

@@ -187,11 +187,9 @@ def describe(summary: Summary) -> str:
     if summary.outcome == "interrupted":
         lines += [f"interrupted at step {summary.steps:,}; go on with: vaescope train --resume {summary.folder}"]
     if summary.test is not None:
-        test = summary.test
         lines += [
-            f"test −ELBO   {test.negative_elbo:.2f} ± {test.standard_error:.2f} nats per image "
-            f"= distortion {test.distortion:.2f} + rate {test.rate:.2f}",
-            f"protocol     {test.images:,} test {summary.protocol}",
+            f"test −ELBO   {summary.test}",
+            f"protocol     {summary.test.images:,} test {summary.protocol}",
         ]
     lines += [
         f"validation   {summary.validation:.2f} nats per image, at step {summary.best_step:,}: these weights were kept",

@@ -31,6 +31,11 @@ class Bound:
     rate: float
     images: int
 
+    def __str__(self) -> str:
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        split = f"distortion {self.distortion:.2f} + rate {self.rate:.2f}"
+        return f"{self.negative_elbo:.2f}{error} nats per image = {split}"
+
 
 def negative_elbo(model: VAE, x: Tensor, seed: int = 0) -> Bound:
     """The negative evidence lower bound of a split.
