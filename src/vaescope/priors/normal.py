@@ -1,6 +1,4 @@
-"""Priors p(z): modules without an input whose ``forward`` returns a distribution over latents."""
-
-from abc import ABC, abstractmethod
+"""Normal priors: the standard one, and a learned mixture."""
 
 import torch
 from torch import Tensor, nn
@@ -8,22 +6,7 @@ from torch.distributions import Distribution
 
 from vaescope.distributions import diagonal_normal, mixture
 from vaescope.errors import UsageError
-
-
-class Prior(nn.Module, ABC):
-    """A distribution over latents.
-
-    Args:
-        latent: The number of latents D.
-    """
-
-    def __init__(self, latent: int) -> None:
-        super().__init__()
-        self.latent = latent
-
-    @abstractmethod
-    def forward(self, context: Tensor | None = None) -> Distribution:
-        """The prior, with no batch axes and event shape (D,)."""
+from vaescope.priors.prior import Prior
 
 
 class StandardNormal(Prior):

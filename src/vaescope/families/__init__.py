@@ -1,0 +1,13 @@
+r"""Families: from the output of a network to a distribution.
+
+A posterior q(z|x) and a likelihood p(x|z) are both a network followed by a family. The family knows how many numbers it
+needs (:attr:`Family.inputs`), turns them into a distribution over events of a given shape, and knows which numbers give
+a wanted mean, so that a decoder can start at the mean image of the data instead of learning it.
+"""
+
+from vaescope.families.bernoulli import Bernoulli
+from vaescope.families.family import Family
+from vaescope.families.gaussian import Gaussian
+from vaescope.families.normal import DiagonalNormal
+
+__all__ = ["Bernoulli", "DiagonalNormal", "Family", "Gaussian"]
