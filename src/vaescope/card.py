@@ -61,7 +61,7 @@ def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet)
     score = summary.test or "the run was interrupted before the test images were scored"
     rows = {
         "data": f"{images.title}, {len(images.train):,} training images, targets {settings.data.targets}",
-        "model": f"{type(settings.model).__name__}, {count(model):,} parameters, {len(model.prior().mean)} latents",
+        "model": f"{type(settings.model).__name__}, {count(model):,} parameters, {model.prior.latent} latents",
         "test −ELBO": str(score),
         "protocol": summary.protocol,
         "validation loss": f"{summary.validation:.2f} nats per image, at step {summary.best_step:,}",

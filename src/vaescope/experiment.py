@@ -90,7 +90,7 @@ def train(
     target = settings.data.target
     state = begin(settings, images, device)
     validation = target.evaluation([images.validation.images])[0]
-    latents = state.model.prior().event_shape.numel()
+    latents = state.model.prior.latent
     recorder = Recorder(settings.figures.frames, *followed(settings, images, validation, latents), target)
     written: list[Observer] = [MetricsLog(folder / "metrics.jsonl", settings.trainer.log_every)]
     written += [recorder] if settings.figures.frames else []

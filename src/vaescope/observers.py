@@ -11,9 +11,10 @@ from torch import Tensor
 
 from vaescope import checkpoint
 from vaescope.data.targets import Target
+from vaescope.distributions import centre as centre_of
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
-from vaescope.models import in_parts, mean
+from vaescope.models import centre, in_parts
 from vaescope.objectives import Terms
 from vaescope.train import Observer, State
 
@@ -172,8 +173,8 @@ class Recorder(Observer):
 
     def _take(self, state: State, terms: Mapping[str, float]) -> None:
         model = state.model
-        latents = in_parts(model, lambda x: model.posterior(x).mean, self.encoded)
-        means = in_parts(model, lambda x: model(x, pick=mean()).likelihood.mean, self.shown)
+        latents = in_parts(model, lambda x: centre_of(model.posterior(x)), self.encoded)
+        means = in_parts(model, lambda x: model(x, pick=centre()).likelihood.mean, self.shown)
         pictures = (self.target.pixels(means) * 255).round().to(torch.uint8)
         numbers = torch.tensor([state.step, state.epoch, terms["distortion"], terms["rate"]], dtype=torch.float64)
         self.taken.append({"numbers": numbers, "latents": latents.half(), "pictures": pictures})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from vaescope.distributions import centre
 from vaescope.models import VAE, aside
 from vaescope.nets.conv import Resize
 from vaescope.nets.mlp import Residual
@@ -77,4 +78,4 @@ def model_outline(model: VAE, shape: tuple[int, ...]) -> tuple[list[Layer], list
     device = next(model.parameters()).device
     with aside(model, seed=0):
         x = torch.zeros(1, *shape, device=device)
-        return outline(model.posterior.net, x), outline(model.likelihood.net, model.posterior(x).mean)
+        return outline(model.posterior.net, x), outline(model.likelihood.net, centre(model.posterior(x)))

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from vaescope.data.images import ImageSet
 from vaescope.data.targets import Target
+from vaescope.distributions import centre as centre_of
 from vaescope.distributions import quantiles
 from vaescope.errors import UsageError
-from vaescope.models import VAE, aside, given, in_parts, mean, temper
+from vaescope.models import VAE, aside, centre, given, in_parts, temper
 from vaescope.outline import Layer, count, model_outline
 from vaescope.priors import StandardNormal
 
@@ -96,7 +97,7 @@ class Scene:
 
     def encode(self, x: Tensor) -> Tensor:
         """The posterior means of values with shape (N, C, H, W), with shape (N, D)."""
-        return in_parts(self.model, lambda part: self.model.posterior(part).mean, x)
+        return in_parts(self.model, lambda part: centre_of(self.model.posterior(part)), x)
 
     def reconstruct(self, x: Tensor) -> Array:
         """What the model makes of values with shape (N, C, H, W), as greys of the same shape."""
@@ -200,7 +201,7 @@ def reconstruct(model: VAE, target: Target, x: Tensor) -> Array:
     Returns:
         Greys, with the same shape.
     """
-    return target.pixels(in_parts(model, lambda part: model(part, pick=mean()).likelihood.mean, x)).numpy()
+    return target.pixels(in_parts(model, lambda part: model(part, pick=centre()).likelihood.mean, x)).numpy()
 
 
 def decode(model: VAE, target: Target, z: Tensor) -> Array:
@@ -250,7 +251,7 @@ def prior_grid(scene: Scene, latents: Sequence[int], count: int, edge: float) ->
     with aside(scene.model, seed=0):
         prior = scene.model.prior()
         probabilities = torch.linspace(edge, 1 - edge, count, device=scene.device)
-        return quantiles(prior, probabilities)[list(latents)].cpu(), prior.mean.cpu()
+        return quantiles(prior, probabilities)[list(latents)].cpu(), centre_of(prior).cpu()
 
 
 def latent_space(scene: Scene, folder: Path) -> Path:
@@ -258,7 +259,7 @@ def latent_space(scene: Scene, folder: Path) -> Path:
     from vaescope.figures import tiles
 
     path = folder / "latent_space.png"
-    dims = len(scene.model.prior().mean)
+    dims = scene.model.prior.latent
     plane = sorted(scene.strongest()[:2])
     values, centre = prior_grid(scene, plane, scene.settings.grid, edge=0.5 / scene.settings.grid)
     across, down = values[0], (values[1].flip(0) if dims > 1 else torch.zeros(1))

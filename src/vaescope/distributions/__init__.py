@@ -1,10 +1,10 @@
-"""Distributions, and what torch lacks of them: temperature and quantiles.
+"""Distributions, and what torch lacks of them: a centre, temperature and quantiles.
 
 Argument validation is off in everything made here: it costs time in every step and breaks graph capture. It is never
 switched globally, so that a user's own distributions behave as torch documents them.
 """
 
 from vaescope.distributions.normal import diagonal_normal, mixture
-from vaescope.distributions.views import quantiles, tempered
+from vaescope.distributions.views import centre, quantiles, tempered
 
-__all__ = ["diagonal_normal", "mixture", "quantiles", "tempered"]
+__all__ = ["centre", "diagonal_normal", "mixture", "quantiles", "tempered"]

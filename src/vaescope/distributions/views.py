@@ -1,4 +1,4 @@
-r"""Two views of a distribution that torch does not give: at a temperature, and by its quantiles.
+r"""Views of a distribution that torch does not give: its centre, at a temperature, and by its quantiles.
 
 A distribution at temperature :math:`t` has its scale multiplied, not its density raised to a power:
 :math:`\mu + t\,\sigma\,\epsilon` for a normal, and the same for every component of a mixture, so that :math:`t < 1`
@@ -12,6 +12,23 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
 
 from vaescope.errors import UsageError
+
+DRAWS = 20_000
+"""How many draws stand for a distribution whose quantiles have no formula."""
+
+
+@singledispatch
+def centre(distribution: Distribution) -> Tensor:
+    """The one value that stands for a distribution where nothing may be random: its mean, unless a mean would lie
+    where the distribution has no values, or is not known.
+
+    Args:
+        distribution: Any distribution, with batch shape B.
+
+    Returns:
+        A value of it, with shape (*B, *event).
+    """
+    return distribution.mean
 
 
 @singledispatch
@@ -49,16 +66,23 @@ def quantiles(distribution: Distribution, probabilities: Tensor) -> Tensor:
     """The quantiles of every latent by itself.
 
     Args:
-        distribution: Independent normals, or a mixture of such, with event shape (D,) and no batch axes.
+        distribution: A distribution with event shape (D,) and no batch axes. Of independent normals and mixtures of
+            them the quantiles are exact, of others they are those of many draws.
         probabilities: Values between 0 and 1, with shape (P,).
 
     Returns:
         The quantiles, with shape (D, P).
     """
-    if not isinstance(distribution, MixtureSameFamily):
+    if _normals(distribution):
         loc, scale = distribution.mean, distribution.stddev
         return loc[:, None] + scale[:, None] * torch.special.ndtri(probabilities)
-    return _mixture_quantiles(distribution, probabilities)
+    if isinstance(distribution, MixtureSameFamily) and _normals(distribution.component_distribution):
+        return _mixture_quantiles(distribution, probabilities)
+    return torch.quantile(distribution.sample((DRAWS,)), probabilities, dim=0).T
+
+
+def _normals(distribution: Distribution) -> bool:
+    return isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal)
 
 
 def _mixture_quantiles(distribution: MixtureSameFamily, probabilities: Tensor, halvings: int = 50) -> Tensor:

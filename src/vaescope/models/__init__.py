@@ -2,7 +2,7 @@
 
 from vaescope.models.aside import aside, in_parts
 from vaescope.models.presets import Architecture, Flat
-from vaescope.models.trace import Pick, Site, Trace, draw, given, mean, temper
+from vaescope.models.trace import Pick, Site, Trace, centre, draw, given, temper
 from vaescope.models.vae import VAE
 
 __all__ = [
@@ -13,9 +13,9 @@ __all__ = [
     "Site",
     "Trace",
     "aside",
+    "centre",
     "draw",
     "given",
     "in_parts",
-    "mean",
     "temper",
 ]

@@ -27,12 +27,12 @@ class Flat(Architecture):
     Args:
         latent: The number of latents D.
         network: The encoder and the decoder: MLP or Conv.
-        prior: p(z): StandardNormal or NormalMixture.
-        posterior: q(z|x): DiagonalNormal.
-        likelihood: p(x|z): Bernoulli for binary (or grey) pixels, Gaussian for real values.
+        prior: p(z), such as StandardNormal or NormalMixture.
+        posterior: q(z|x), such as DiagonalNormal.
+        likelihood: p(x|z), such as Bernoulli for binary (or grey) pixels, or Gaussian for real values.
 
     Raises:
-        UsageError: For less than one latent.
+        UsageError: For less than one latent, or a prior that is not over the latents that the posterior gives.
     """
 
     latent: int = 2
@@ -47,13 +47,23 @@ class Flat(Architecture):
 
     def __call__(self, shape: Shape) -> VAE:
         """The model for images of ``shape`` (C, H, W), with new weights."""
-        posterior = self.posterior((self.latent,))
-        likelihood = self.likelihood(tuple(shape))
-        if posterior.support != "real line" or not posterior.density:
-            kind = type(posterior).__name__
-            raise UsageError(f"{kind} cannot be a posterior: latents are real numbers; use DiagonalNormal")
-        return VAE(
-            self.prior(self.latent),
-            Conditional(self.network.encoder(shape, posterior.inputs), posterior, ndims=3),
-            Conditional(self.network.decoder(self.latent, likelihood.inputs), likelihood, ndims=1, offset=True),
-        )
+        family, likelihood = self.posterior((self.latent,)), self.likelihood(tuple(shape))
+        prior = self.prior(self.latent)
+        posterior = Conditional(self.network.encoder(shape, family.inputs), family, ndims=3)
+        prior.borrow(posterior, family.support, tuple(shape))
+        if prior.support != family.support:
+            raise UsageError(
+                f"the posterior {type(family).__name__} gives latents on the {family.support}, "
+                f"but {type(prior).__name__} is a prior over the {prior.support}: {_remedy(family.support)}"
+            )
+        decoder = self.network.decoder(self.latent, likelihood.inputs)
+        return VAE(prior, posterior, Conditional(decoder, likelihood, ndims=1, offset=True))
+
+
+def _remedy(support: str) -> str:
+    """What to do for latents of a support that the prior does not have."""
+    if support == "sphere":
+        return "use the prior HypersphericalUniform, or a posterior such as DiagonalNormal"
+    if support.endswith("codes"):
+        return "use the prior UniformCodes with as many codes, or a posterior such as DiagonalNormal"
+    return "use the prior StandardNormal and the posterior DiagonalNormal"

@@ -2,7 +2,7 @@ r"""Traces: what one pass through a latent variable model leaves behind.
 
 A pass visits the latent variables one after another. Each becomes a :class:`Site` with its prior, its posterior if data
 was seen, and the value it took; the likelihood of the data given these values comes last. Where the value comes from is
-not the model's business but an argument, the :data:`Pick`: drawn, the mean, given from outside, or drawn at a
+not the model's business but an argument, the :data:`Pick`: drawn, the centre, given from outside, or drawn at a
 temperature. Training, evaluation, sampling, traversals and interpolation are then the same pass with another pick.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Size, Tensor
 from torch.distributions import Distribution
 
+from vaescope.distributions import centre as centre_of
 from vaescope.distributions import tempered
 
 
@@ -63,11 +64,14 @@ def draw(samples: int | None = None) -> Pick:
     return pick
 
 
-def mean() -> Pick:
-    """Takes the mean of the posterior where there is one, else of the prior. Nothing is random."""
+def centre() -> Pick:
+    """Takes the centre of the posterior where there is one, else of the prior: the mean of a normal. Nothing is random.
+
+    See :func:`vaescope.distributions.centre`.
+    """
 
     def pick(index: int, p: Distribution, q: Distribution | None) -> Tensor:
-        return (p if q is None else q).mean
+        return centre_of(p if q is None else q)
 
     return pick
 

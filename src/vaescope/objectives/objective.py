@@ -1,16 +1,68 @@
 """What every objective is: a function of a model and a batch whose ``loss`` training minimises."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from vaescope.errors import UsageError
 from vaescope.models import VAE
 
 Terms = dict[str, Tensor]
 
 
 class Objective(ABC):
-    """A quantity to minimise."""
+    """A quantity to minimise.
+
+    What it needs of a model it says in its class, and :meth:`check` refuses a model that does not have it.
+    """
+
+    takes_points: ClassVar[bool] = False
+    """Whether the posterior may be a point mass, which has neither a log-probability nor a rate."""
+
+    needs_pathwise: ClassVar[bool] = False
+    """Whether draws of the posterior must have a gradient without bias."""
+
+    needs_factorised: ClassVar[bool] = False
+    """Whether the latents must be independent of one another in the posterior."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether several draws of the latents add an axis in front of the batch."""
+        return False
+
+    def check(self, model: VAE) -> None:
+        """Refuses a model that the objective has no meaning for, before the first step.
+
+        Args:
+            model: The model.
+
+        Raises:
+            UsageError: With the reason and the remedy.
+        """
+        family, name = model.posterior.family, type(self).__name__
+        posterior = type(family).__name__
+        if family.degenerate and not self.takes_points:
+            raise UsageError(
+                f"{name} needs log q(z|x), which the posterior {posterior} does not have: "
+                "use the posterior DiagonalNormal, or an objective for autoencoders such as RegularisedAutoencoder"
+            )
+        if self.needs_pathwise and not family.pathwise:
+            raise UsageError(
+                f"{name} needs an unbiased gradient through the latents, which {posterior} does not have: "
+                "use the posterior DiagonalNormal, or the objective ELBO"
+            )
+        if self.needs_factorised and not family.factorised:
+            raise UsageError(
+                f"{name} looks at every latent by itself, but {posterior} makes them depend on one another: "
+                "use the posterior DiagonalNormal"
+            )
+        if self.repeats and any(isinstance(module, _BatchNorm) for module in model.modules()):
+            raise UsageError(
+                f"{name} draws several latents for each image, over which batch normalisation would average: "
+                "set norm of the network to layer, group or none"
+            )
 
     @abstractmethod
     def __call__(self, model: VAE, x: Tensor, context: Tensor | None = None, progress: float = 1.0) -> Terms:
