@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
 
 from vaescope.errors import UsageError
 from vaescope.models import VAE
+from vaescope.nets import Shape
 
 Terms = dict[str, Tensor]
 
@@ -76,4 +78,62 @@ class Objective(ABC):
 
         Returns:
             ``loss``, a scalar to minimise, and further scalars to log by their names.
+        """
+
+
+class Adversarial(Objective):
+    """An objective with an opponent: a critic that is trained against the model, in turns with it.
+
+    The critic is no part of the model and is left behind when training is done. Neither side may change the other:
+    :meth:`__call__` trains the model against the critic as it stands, :meth:`challenge` the critic against the model.
+    """
+
+    @abstractmethod
+    def critic(self, model: VAE, shape: Shape) -> nn.Module:
+        """A new critic.
+
+        Args:
+            model: The model that it will play against.
+            shape: The shape of an image, (C, H, W).
+        """
+
+    @abstractmethod
+    def optimizer(self, critic: nn.Module) -> Optimizer:
+        """The optimizer of the critic."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        model: VAE,
+        x: Tensor,
+        context: Tensor | None = None,
+        progress: float = 1.0,
+        critic: nn.Module | None = None,
+    ) -> Terms:
+        """The terms of a batch for the model.
+
+        Args:
+            model: The model.
+            x: Images, with shape (B, C, H, W).
+            context: A further condition, with shape (B, K).
+            progress: The share of the run that is done.
+            critic: The critic as it stands. Without one its terms are left out, which makes the value one that can be
+                compared between steps: validation goes by it.
+
+        Returns:
+            ``loss``, a scalar to minimise, and further scalars to log by their names.
+        """
+
+    @abstractmethod
+    def challenge(self, critic: nn.Module, model: VAE, x: Tensor, context: Tensor | None = None) -> Terms:
+        """The terms of a batch for the critic. No gradient reaches the model.
+
+        Args:
+            critic: The critic.
+            model: The model as it stands.
+            x: Images, with shape (B, C, H, W).
+            context: A further condition, with shape (B, K).
+
+        Returns:
+            ``loss``, a scalar for the critic to minimise, and further scalars to log by their names.
         """
