@@ -239,7 +239,12 @@ def test_mistakes_are_told_in_one_line(
         ("train", *TINY, "--trainer.optimizer.class_path", "LBFGS"): "there is no optimizer LBFGS",
         ("train", *TINY, "--trainer.optimizer.differentiable", "true"): "differentiable",
         ("train", *TINY, "--model.latent", "100000000000"): "the model cannot be built",
-        ("train", *TINY, "--model.posterior", "Bernoulli"): "use the prior StandardNormal and the posterior DiagonalNormal",
+        (
+            "train",
+            *TINY,
+            "--model.posterior",
+            "Bernoulli",
+        ): "use the prior StandardNormal and the posterior DiagonalNormal",
         ("train", *TINY, "--figures.grid", "100000"): "from 2 to 50",
         ("train", *TINY, "--trainer", "other.yaml"): "--trainer other.yaml is no key",
         ("train", "--data", str(tmp_path)): "holds no images",

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vaescope.conditional import Conditional
+from vaescope.data.examples import Examples
 from vaescope.errors import UsageError
 from vaescope.families import Bernoulli
 from vaescope.models import Flat, draw
@@ -50,16 +51,34 @@ def test_fold_hands_one_batch_axis_to_the_network() -> None:
 def test_join_puts_a_context_beside_vectors_and_images() -> None:
     context = torch.tensor([[1.0, 2.0]])
     assert join(torch.zeros(5, 3), context, 1).shape == (5, 5)
-    joined = join(torch.zeros(7, 5, 1, 4, 6), context, 3)
+    joined = join(torch.zeros(7, 5, 1, 4, 6), context[..., None, None].expand(5, 2, 4, 6), 3)
     assert joined.shape == (7, 5, 3, 4, 6)
     assert (joined[..., 2, :, :] == 2).all()
-    assert join(context, None, 1) is context
 
 
 def test_a_conditional_takes_a_context() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(2 + 3, 4), torch.nn.Unflatten(-1, (1, 2, 2)))
-    likelihood = Conditional(net, Bernoulli((1, 2, 2)), ndims=1)
-    assert likelihood(torch.zeros(6, 2), torch.eye(3)[[0, 1, 2, 0, 1, 2]]).batch_shape == (6,)
+    likelihood = Conditional(net, Bernoulli((1, 2, 2)), ndims=1, beside=torch.nn.Identity())
+    context = torch.eye(3)[[0, 1, 2, 0, 1, 2]]
+    assert likelihood(torch.zeros(6, 2), context).batch_shape == (6,)
+    assert likelihood(torch.zeros(4, 6, 2), context).batch_shape == (4, 6)
+    with pytest.raises(UsageError, match="was given no labels"):
+        likelihood(torch.zeros(6, 2))
+
+
+@pytest.mark.parametrize("network", [MLP(), Conv()])
+def test_a_model_of_labelled_images_sees_the_labels(network: Network) -> None:
+    torch.manual_seed(0)
+    model = Flat(network=network, labels=True)((1, 28, 28), classes=3)
+    x, context = torch.rand(6, 1, 28, 28), model.context(torch.tensor([0, 1, 2, 0, 1, 2]))
+    one, other = (model.infer(x, shown).mean for shown in (context, context.roll(1, 0)))
+    assert not torch.allclose(one, other)
+    z = torch.zeros(6, 2)
+    assert not torch.allclose(model.likelihood(z, context).mean, model.likelihood(z, context.roll(1, 0)).mean)
+    with pytest.raises(UsageError, match="without them"):
+        Flat(network=network)((1, 28, 28)).infer(x, context)
+    with pytest.raises(UsageError, match="the images have no labels"):
+        Flat(network=network, labels=True)((1, 28, 28))
 
 
 def test_two_models_of_one_seed_are_identical() -> None:
@@ -74,7 +93,7 @@ def test_two_models_of_one_seed_are_identical() -> None:
 @pytest.mark.parametrize("network", [MLP(), Conv(), Conv(blocks=1), MLP(encoder_blocks=0)])
 def test_the_outline_counts_every_parameter_of_both_networks(network: Network) -> None:
     model = Flat(network=network)((1, 28, 28))
-    encoder, decoder = model_outline(model, (1, 28, 28))
+    encoder, decoder = model_outline(model, Examples(torch.zeros(1, 1, 28, 28)))
     assert sum(layer.parameters for layer in encoder) == count(model.posterior.net)
     assert sum(layer.parameters for layer in decoder) == count(model.likelihood.net)
     assert encoder[-1].shape == (4,)

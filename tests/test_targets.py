@@ -33,7 +33,7 @@ def test_pixels_are_drawn_independently() -> None:
 def test_the_noise_is_fresh_in_every_batch_and_repeatable(images: ImageSet) -> None:
     def draws() -> list[torch.Tensor]:
         batches = Batches(images.train.images, Binary(), 200, seed=5)
-        return [batches(0), batches(0)]
+        return [batches(0).values, batches(0).values]
 
     (first, second), again = draws(), draws()
     assert not torch.equal(first, second)
@@ -88,7 +88,7 @@ def test_an_epoch_shows_every_image_at_most_once_and_the_next_in_another_order()
     numbered = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)
     batches = Batches(numbered, TARGETS["grey"], 30, seed=0)
     assert batches.steps_per_epoch == 3
-    epochs = [torch.cat([batches(step) for step in range(e, e + 3)]).mul(255).round().flatten() for e in (0, 3)]
+    epochs = [torch.cat([batches(step).values for step in range(e, e + 3)]).mul(255).round().flatten() for e in (0, 3)]
     for epoch in epochs:
         assert len(epoch.unique()) == 90
     assert not torch.equal(*epochs)
@@ -99,7 +99,7 @@ def test_a_batch_depends_on_the_step_alone() -> None:
     one, other = (Batches(numbered, TARGETS["grey"], 30, seed=0) for _ in range(2))
     for step in range(7):
         one(step)
-    assert torch.equal(one(7), other(7))
+    assert torch.equal(one(7).values, other(7).values)
 
 
 @pytest.mark.parametrize("size", [0, 101])

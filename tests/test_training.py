@@ -14,6 +14,7 @@ from torch import Tensor
 from vaescope import checkpoint
 from vaescope.config import Config
 from vaescope.data.dataset import ImageData
+from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.errors import RunError, UsageError
 from vaescope.experiment import begin
@@ -52,9 +53,9 @@ def start(config: Config, images: ImageSet) -> State:
     return begin(config, images, torch.device("cpu"))
 
 
-def validation(images: ImageSet) -> Tensor:
-    """The validation values."""
-    return ImageData().target.evaluation([images.validation.images])[0]
+def validation(images: ImageSet) -> Examples:
+    """The validation images."""
+    return Examples(ImageData().target.evaluation([images.validation.images])[0])
 
 
 def train(config: Config, images: ImageSet, observers: Sequence[Observer] = ()) -> tuple[list[float], State]:
@@ -66,9 +67,9 @@ def train(config: Config, images: ImageSet, observers: Sequence[Observer] = ()) 
 
 def watchers(folder: Path, images: ImageSet) -> tuple[MetricsLog, Recorder, Checkpointer]:
     """The observers of a real run."""
-    values = validation(images)
+    shown = validation(images)
     log = MetricsLog(folder / "metrics.jsonl", 7)
-    recorder = Recorder(9, values, values[:4], ImageData().target)
+    recorder = Recorder(9, shown, shown[:4], ImageData().target)
     return log, recorder, Checkpointer(folder / "checkpoints", 3, [log, recorder])
 
 
@@ -167,7 +168,7 @@ def test_a_resumed_run_is_bit_identical(images: ImageSet, tmp_path: Path, at: in
 def test_training_lowers_the_bound(images: ImageSet) -> None:
     losses, state = train(settings(epochs=30), images)
     assert sum(losses[-8:]) / 8 < sum(losses[:8]) / 8 - 20
-    assert state.best < average(ELBO(), start(settings(), images).model, validation(images))["loss"] - 20
+    assert state.best < average(ELBO(), start(settings(), images).model, validation(images).values)["loss"] - 20
 
 
 def test_the_best_weights_are_those_of_the_best_validation(images: ImageSet) -> None:
@@ -182,8 +183,8 @@ def test_the_best_weights_are_those_of_the_best_validation(images: ImageSet) -> 
     _, state = train(settings(), images, [watch])
     assert (state.best, state.best_step) == min(watch.seen)
     state.model.load_state_dict(state.best_weights)
-    assert average(ELBO(), state.model, validation(images))["loss"] == pytest.approx(state.best, abs=1e-4)
-    assert negative_elbo(state.model, validation(images)).negative_elbo == pytest.approx(state.best, abs=1e-3)
+    assert average(ELBO(), state.model, validation(images).values)["loss"] == pytest.approx(state.best, abs=1e-4)
+    assert negative_elbo(state.model, validation(images).values).negative_elbo == pytest.approx(state.best, abs=1e-3)
 
 
 def test_steps_and_epochs_whichever_ends_first(images: ImageSet) -> None:

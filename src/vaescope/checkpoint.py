@@ -5,6 +5,7 @@
     checkpoints/step-002000/
       model.safetensors      the weights at this step
       best.safetensors       the weights of the best validation so far
+      critic.safetensors     the weights of the model's opponent, where it has one
       optimizer-0.safetensors   what the optimizer of each player remembers
       random.safetensors     the state of every stream of random numbers
       state.json             counters, and the settings of the optimizers
@@ -90,6 +91,8 @@ def save(folder: Path, state: State, extras: Mapping[str, Mapping[str, Tensor]] 
             _write(temporary / "model.safetensors", state.model.state_dict())
             _write(temporary / "best.safetensors", state.best_weights)
             _write(temporary / "random.safetensors", _random_streams(state))
+            if state.critic is not None:
+                _write(temporary / "critic.safetensors", state.critic.state_dict())
             for name, tensors in (extras or {}).items():
                 _write(temporary / f"{name}.safetensors", tensors)
             optimizers = []
@@ -122,6 +125,8 @@ def restore(path: Path, state: State) -> None:
         state.model.load_state_dict(load_tensors(path / "model.safetensors"))
         state.best_weights = load_tensors(path / "best.safetensors")
         check_shapes("best.safetensors", state.best_weights, state.model.state_dict())
+        if state.critic is not None:
+            state.critic.load_state_dict(load_tensors(path / "critic.safetensors"))
         for i, (player, groups) in enumerate(zip(state.players, record["optimizers"], strict=True)):
             _join_optimizer(player.optimizer, load_tensors(path / f"optimizer-{i}.safetensors"), groups)
         for name in COUNTERS:

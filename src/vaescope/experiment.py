@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from vaescope import __version__, checkpoint, pictures
 from vaescope.card import Summary, write_card
 from vaescope.config import Config
 from vaescope.data.batches import Batches
+from vaescope.data.examples import Examples
 from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet
 from vaescope.data.targets import Target
@@ -22,10 +24,14 @@ from vaescope.errors import RunError, UsageError
 from vaescope.files import atomic_file
 from vaescope.metrics import negative_elbo
 from vaescope.models import VAE
+from vaescope.objectives import Adversarial, Objective, Terms
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
-from vaescope.run import FORMAT, make_scene, one_line
+from vaescope.run import FORMAT, make_scene, one_line, validation_examples
 from vaescope.streams import stream
 from vaescope.train import Observer, Outcome, Player, State, fit
+
+MOST_SHOWN = 1000
+"""Training images that a model is shown before the first step, for it to start near them."""
 
 MOST_FOLLOWED = 200_000
 """Latents in a frame of the animation at most: with 72 frames of half precision these are 29 MB."""
@@ -89,7 +95,7 @@ def train(
     images = settings.data.load(report, progress)
     target = settings.data.target
     state = begin(settings, images, device)
-    validation = target.evaluation([images.validation.images])[0]
+    validation = validation_examples(state.model, target, images)
     latents = state.model.prior.latent
     recorder = Recorder(settings.figures.frames, *followed(settings, images, validation, latents), target)
     written: list[Observer] = [MetricsLog(folder / "metrics.jsonl", settings.trainer.log_every)]
@@ -146,25 +152,62 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
     """
     torch.manual_seed(stream(settings.seed, "weights"))
     with explained("the model cannot be built"):
-        model = settings.model(images.shape)
+        model = settings.model(images.shape, images.labelled)
     check_likelihood(model, settings.data.target, settings.data.targets)
-    low, high = settings.data.target.interval
-    mean = images.train.images.sum(0, dtype=torch.int64) / len(images.train) / 255
-    model.likelihood.start_at(low + (high - low) * mean)
+    settings.objective.check(model)
+    start_at(model, settings, images)
     model.to(device)
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         # convolutions are up to twice as fast with the channel innermost
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    batches = Batches(images.train.images.to(device), settings.data.target, settings.trainer.batch_size, settings.seed)
-    trainer = settings.trainer
+    trainer, context = settings.trainer, model.context(images.train.labels)
+    batches = Batches(
+        images.train.images.to(device),
+        settings.data.target,
+        trainer.batch_size,
+        settings.seed,
+        None if context is None else context.to(device),
+    )
+    critic = make_critic(settings.objective, model, images)
     with explained("the optimizer cannot be built"):
-        player = Player(settings.objective, [model], trainer.optimizer, trainer.schedule, trainer.clip)
+        players = cast(settings, model, critic if critic is None else critic.to(device))
     torch.manual_seed(stream(settings.seed, "latents"))
-    return State(model, [player], batches, trainer.total(batches.steps_per_epoch))
+    total = trainer.total(batches.steps_per_epoch)
+    return State(model, settings.objective, players, batches, total, critic=critic)
 
 
-def followed(settings: Config, images: ImageSet, validation: Tensor, latents: int) -> tuple[Tensor, Tensor]:
-    """The values whose latents, and those whose reconstructions, the animations follow.
+def start_at(model: VAE, settings: Config, images: ImageSet) -> None:
+    """Lets a model start near the training images: near their mean, and with some of them at hand."""
+    target = settings.data.target
+    low, high = target.interval
+    mean = images.train.images.sum(0, dtype=torch.int64) / len(images.train) / 255
+    noise = torch.Generator().manual_seed(stream(settings.seed, "start"))
+    model.start_at(low + (high - low) * mean, target.training(images.train.images[:MOST_SHOWN], noise))
+
+
+def make_critic(objective: Objective, model: VAE, images: ImageSet) -> nn.Module | None:
+    """The model's opponent, where the objective has one."""
+    return objective.critic(model, images.shape) if isinstance(objective, Adversarial) else None
+
+
+def cast(settings: Config, model: VAE, critic: nn.Module | None) -> list[Player]:
+    """Who plays: the model and, where there is a critic, the critic after it in every step."""
+    objective, trainer = settings.objective, settings.trainer
+    if critic is None or not isinstance(objective, Adversarial):
+        return [Player(objective, [model], trainer.optimizer, trainer.schedule, trainer.clip)]
+
+    def challenge(model: VAE, x: Tensor, context: Tensor | None, progress: float) -> Terms:
+        return objective.challenge(critic, model, x, context)
+
+    against = partial(objective, critic=critic)
+    return [
+        Player(against, [model], trainer.optimizer, trainer.schedule, trainer.clip),
+        Player(challenge, [critic], lambda _: objective.optimizer(critic), trainer.schedule, prefix="critic_"),
+    ]
+
+
+def followed(settings: Config, images: ImageSet, validation: Examples, latents: int) -> tuple[Examples, Examples]:
+    """The images whose latents, and those whose reconstructions, the animations follow.
 
     Of many latents fewer images are followed, so that the frames, which every checkpoint holds, stay small.
     """
@@ -187,7 +230,7 @@ def conclude(
     folder: Path,
     state: State,
     images: ImageSet,
-    validation: Tensor,
+    validation: Examples,
     recorder: Recorder,
     outcome: Outcome,
     report: Report,
@@ -198,7 +241,7 @@ def conclude(
     test = None
     if outcome != "interrupted":
         values = settings.data.target.evaluation([images.validation.images, images.test.images])[1]
-        test = negative_elbo(state.model, values)
+        test = negative_elbo(state.model, values, state.model.context(images.test.labels))
         place = {"step": state.best_step, "epoch": round(state.best_step / state.batches.steps_per_epoch, 4)}
         lines = [line for line in read_lines(folder / "metrics.jsonl") if line["split"] != "test"]
         write_lines(folder / "metrics.jsonl", [*lines, place | {"split": "test"} | asdict(test)])

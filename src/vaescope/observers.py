@@ -1,6 +1,7 @@
 """What is kept of a run while it trains: metrics, the frames of the animations, checkpoints."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor
 
 from vaescope import checkpoint
+from vaescope.data.examples import Examples
 from vaescope.data.targets import Target
-from vaescope.distributions import centre as centre_of
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
-from vaescope.models import centre, in_parts
+from vaescope.models import encode, reconstruct
 from vaescope.objectives import Terms
 from vaescope.train import Observer, State
 
@@ -112,10 +113,10 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _whole(line: object) -> bool:
-    """Whether a line says where it stands, and its distortion and rate."""
+    """Whether a line says where it stands, and its distortion; the rate may be missing, as of an autoencoder."""
     if not isinstance(line, dict) or not isinstance(line.get("step"), int):
         return False
-    terms = (line.get("distortion"), line.get("rate"))
+    terms = (line.get("distortion"), 0 if line.get("rate") is None else line["rate"])
     return line.get("split") in ("train", "validation", "test") and all(isinstance(t, int | float) for t in terms)
 
 
@@ -143,14 +144,14 @@ class Recorder(Observer):
 
     Args:
         frames: The number of frames.
-        encoded: The values of the images whose latents are followed, with shape (N, C, H, W).
-        shown: The values of the images whose reconstructions are followed, with shape (K, C, H, W).
+        encoded: The N images whose latents are followed.
+        shown: The K images whose reconstructions are followed.
         target: How to turn values back into greys.
     """
 
     name = "frames"
 
-    def __init__(self, frames: int, encoded: Tensor, shown: Tensor, target: Target) -> None:
+    def __init__(self, frames: int, encoded: Examples, shown: Examples, target: Target) -> None:
         self.count, self.encoded, self.shown, self.target = frames, encoded, shown, target
         self.due: set[int] = set()
         self.average = Average()
@@ -173,10 +174,12 @@ class Recorder(Observer):
 
     def _take(self, state: State, terms: Mapping[str, float]) -> None:
         model = state.model
-        latents = in_parts(model, lambda x: centre_of(model.posterior(x)), self.encoded)
-        means = in_parts(model, lambda x: model(x, pick=centre()).likelihood.mean, self.shown)
+        latents = encode(model, self.encoded)
+        means = reconstruct(model, self.shown)
         pictures = (self.target.pixels(means) * 255).round().to(torch.uint8)
-        numbers = torch.tensor([state.step, state.epoch, terms["distortion"], terms["rate"]], dtype=torch.float64)
+        numbers = torch.tensor(
+            [state.step, state.epoch, terms["distortion"], terms.get("rate", math.nan)], dtype=torch.float64
+        )
         self.taken.append({"numbers": numbers, "latents": latents.half(), "pictures": pictures})
 
     def memory(self) -> dict[str, Tensor]:

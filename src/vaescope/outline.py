@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
+from vaescope.data.examples import Examples
 from vaescope.distributions import centre
 from vaescope.models import VAE, aside
 from vaescope.nets.conv import Resize
@@ -68,14 +68,15 @@ def _name(leaf: nn.Module) -> str:
     return f"conv {leaf.kernel_size[0]}×{leaf.kernel_size[1]}" if isinstance(leaf, nn.Conv2d) else "linear"
 
 
-def model_outline(model: VAE, shape: tuple[int, ...]) -> tuple[list[Layer], list[Layer]]:
+def model_outline(model: VAE, example: Examples) -> tuple[list[Layer], list[Layer]]:
     """The layers of a model's encoder and decoder.
 
     Args:
         model: The model.
-        shape: The shape of an image, (C, H, W).
+        example: One image.
     """
-    device = next(model.parameters()).device
+    example = example.to(next(model.parameters()).device)
     with aside(model, seed=0):
-        x = torch.zeros(1, *shape, device=device)
-        return outline(model.posterior.net, x), outline(model.likelihood.net, centre(model.posterior(x)))
+        z = centre(model.infer(example.values, example.context))
+        seen = (model.posterior.joined(example.values, example.context), model.likelihood.joined(z, example.context))
+        return outline(model.posterior.net, seen[0]), outline(model.likelihood.net, seen[1])

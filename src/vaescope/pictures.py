@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.data.targets import Target
 from vaescope.distributions import centre as centre_of
 from vaescope.distributions import quantiles
 from vaescope.errors import UsageError
-from vaescope.models import VAE, aside, centre, given, in_parts, temper
+from vaescope.models import VAE, aside, encode, in_parts, temper
+from vaescope.models import reconstruct as reconstructed
 from vaescope.outline import Layer, count, model_outline
 from vaescope.priors import StandardNormal
 
@@ -60,7 +62,7 @@ class Scene:
     Args:
         model: The model.
         images: The image set.
-        values: The values of the validation images, with shape (N, C, H, W).
+        examples: The N validation images as the model is shown them.
         target: How values become greys.
         settings: What to draw.
         objective: What training minimised, in words.
@@ -69,7 +71,7 @@ class Scene:
 
     model: VAE
     images: ImageSet
-    values: Tensor
+    examples: Examples
     target: Target
     settings: Figures
     objective: str
@@ -90,22 +92,28 @@ class Scene:
         """Whether the prior is the standard normal, so that circles show its scale."""
         return isinstance(self.model.prior, StandardNormal)
 
-    def decode(self, z: Tensor) -> Array:
-        """The mean images of latents with shape (..., D), as greys with shape (..., C, H, W)."""
-        greys = decode(self.model, self.target, z.reshape(-1, z.shape[-1]))
+    def decode(self, z: Tensor, label: int = 0) -> Array:
+        """The mean images of latents with shape (..., D), as greys with shape (..., C, H, W).
+
+        Args:
+            z: The latents.
+            label: The class, for a model that is conditioned on labels.
+        """
+        flat = z.reshape(-1, z.shape[-1])
+        greys = decode(self.model, self.target, flat, self.model.context(torch.full((len(flat),), label)))
         return greys.reshape(*z.shape[:-1], *greys.shape[1:])
 
-    def encode(self, x: Tensor) -> Tensor:
-        """The posterior means of values with shape (N, C, H, W), with shape (N, D)."""
-        return in_parts(self.model, lambda part: centre_of(self.model.posterior(part)), x)
+    def encode(self, examples: Examples) -> Tensor:
+        """The centres of the posteriors, with shape (N, D)."""
+        return encode(self.model, examples)
 
-    def reconstruct(self, x: Tensor) -> Array:
-        """What the model makes of values with shape (N, C, H, W), as greys of the same shape."""
-        return reconstruct(self.model, self.target, x)
+    def reconstruct(self, examples: Examples) -> Array:
+        """What the model makes of examples, as greys with shape (N, C, H, W)."""
+        return reconstruct(self.model, self.target, examples)
 
     def strongest(self) -> list[int]:
         """The latents by their activity, the variance of the posterior mean over images, the most active first."""
-        return self.encode(self.values[:1000]).var(0, unbiased=False).argsort(descending=True).tolist()
+        return self.encode(self.examples[:1000]).var(0, unbiased=False).argsort(descending=True).tolist()
 
 
 def of_each_class(images: ImageSet, count: int) -> list[list[int]]:
@@ -150,7 +158,7 @@ def training_curves(scene: Scene, folder: Path, lines: Sequence[Mapping[str, obj
 
     def curve(split: str) -> Curve:
         rows = [line for line in lines if line["split"] == split]
-        step, d, r = (np.array([float(str(row[k])) for row in rows]) for k in ("step", "distortion", "rate"))
+        step, d, r = (np.array([row.get(k, np.nan) for row in rows], float) for k in ("step", "distortion", "rate"))
         return Curve(step, d + r, d, r)
 
     path = folder / "training.png"
@@ -166,14 +174,14 @@ def reconstructions(scene: Scene, folder: Path) -> Path:
 
     path = folder / "reconstructions.png"
     rows = torch.tensor(of_each_class(scene.images, 10))
-    x = scene.values[rows.flatten()]
-    originals, made = scene.images.validation.images[rows.flatten()].numpy(), scene.reconstruct(x)
+    originals = scene.images.validation.images[rows.flatten()].numpy()
+    made = scene.reconstruct(scene.examples[rows.flatten()])
     title = f"{scene.images.title} validation images and their reconstructions"
     footer = scene.caption + (" · the encoder sees the images binarised" if scene.target.discrete else "")
     if len(rows) == 1:
         tiles.comparison(path, originals, made, title=title, footer=footer)
     else:
-        shape = (*rows.shape, *x.shape[1:])
+        shape = (*rows.shape, *made.shape[1:])
         names = list(scene.images.classes)
         tiles.reconstructions(path, originals.reshape(shape), made.reshape(shape), names, title=title, footer=footer)
     return path
@@ -185,40 +193,44 @@ def samples(scene: Scene, folder: Path) -> Path:
 
     path = folder / "samples.png"
     title = f"{scene.settings.samples} samples of the model: latents drawn from the prior, decoded"
-    images = sample(scene.model, scene.target, scene.settings.samples)
+    labels = torch.arange(scene.settings.samples) % max(1, len(scene.images.classes))
+    images = sample(scene.model, scene.target, scene.settings.samples, context=scene.model.context(labels))
     tiles.samples(path, images, title=title, footer=scene.caption)
     return path
 
 
-def reconstruct(model: VAE, target: Target, x: Tensor) -> Array:
-    """What a model makes of images: the mean of the likelihood at the mean of the posterior. Nothing is random.
+def reconstruct(model: VAE, target: Target, examples: Examples) -> Array:
+    """What a model makes of images: the mean of the likelihood at the centre of the posterior. Nothing is random.
 
     Args:
         model: The model.
         target: How values become greys.
-        x: Values, with shape (N, C, H, W).
+        examples: N images.
 
     Returns:
-        Greys, with the same shape.
+        Greys, with shape (N, C, H, W).
     """
-    return target.pixels(in_parts(model, lambda part: model(part, pick=centre()).likelihood.mean, x)).numpy()
+    return target.pixels(reconstructed(model, examples)).numpy()
 
 
-def decode(model: VAE, target: Target, z: Tensor) -> Array:
+def decode(model: VAE, target: Target, z: Tensor, context: Tensor | None = None) -> Array:
     """The mean images of latents.
 
     Args:
         model: The model.
         target: How values become greys.
         z: Latents, with shape (N, D).
+        context: What each is conditioned on, with shape (N, K).
 
     Returns:
         Greys, with shape (N, C, H, W).
     """
-    return target.pixels(in_parts(model, lambda part: model(pick=given(part)).likelihood.mean, z)).numpy()
+    return target.pixels(in_parts(model, lambda z, context: model.likelihood(z, context).mean, z, context)).numpy()
 
 
-def sample(model: VAE, target: Target, count: int, temperature: float = 1.0, seed: int = 0) -> Array:
+def sample(
+    model: VAE, target: Target, count: int, temperature: float = 1.0, seed: int = 0, context: Tensor | None = None
+) -> Array:
     """New images.
 
     Args:
@@ -227,13 +239,14 @@ def sample(model: VAE, target: Target, count: int, temperature: float = 1.0, see
         count: The number N of images.
         temperature: The factor on the scale of the prior.
         seed: Decides the draws.
+        context: What each is conditioned on, with shape (N, K).
 
     Returns:
         The means of the likelihood as greys, with shape (N, C, H, W).
     """
     with aside(model, seed):
         z = temper(temperature, count)(0, model.prior(), None)
-    return decode(model, target, z)
+    return decode(model, target, z, context)
 
 
 def prior_grid(scene: Scene, latents: Sequence[int], count: int, edge: float) -> tuple[Tensor, Tensor]:
@@ -285,6 +298,11 @@ def latent_space(scene: Scene, folder: Path) -> Path:
     return path
 
 
+def first_label(scene: Scene) -> int:
+    """The class of the first validation image, 0 where there are no labels."""
+    return 0 if scene.labels is None else int(scene.labels[0])
+
+
 def traversals(scene: Scene, folder: Path) -> Path:
     """What each latent does: it moves through the prior's quantiles, the others stay where one image put them."""
     from vaescope.figures import tiles
@@ -292,7 +310,7 @@ def traversals(scene: Scene, folder: Path) -> Path:
     path = folder / "traversals.png"
     latents = sorted(scene.strongest()[:10])
     values, _ = prior_grid(scene, latents, 11, edge=0.02)
-    start = scene.encode(scene.values[:1])[0]
+    start = scene.encode(scene.examples[:1])[0]
     z = start.expand(len(latents), 11, -1).clone()
     for row, latent in enumerate(latents):
         z[row, :, latent] = values[row]
@@ -301,7 +319,7 @@ def traversals(scene: Scene, folder: Path) -> Path:
     footer = f"{scene.caption} · the other latents as one validation image has them"
     names = [f"z{latent + 1}" for latent in latents]
     title = f"{which} moved through the prior's quantiles"
-    tiles.traversals(path, scene.decode(z), values.numpy(), names, title=title, footer=footer)
+    tiles.traversals(path, scene.decode(z, first_label(scene)), values.numpy(), names, title=title, footer=footer)
     return path
 
 
@@ -348,7 +366,7 @@ def latent_representation(scene: Scene, folder: Path) -> Path:
 
     path = folder / "latent_representation.png"
     count = scene.settings.points
-    z = scene.encode(scene.values[:count]).numpy()
+    z = scene.encode(scene.examples[:count]).numpy()
     project = projection(z)
     how = "" if project.exact else f", {z.shape[1]} latents on their two principal axes"
     scatter.latent_representation(
@@ -368,7 +386,7 @@ def captions(numbers: Array) -> list[str]:
     """What stands below each frame, from rows of step, epoch, distortion and rate with shape (T, 4)."""
     return [
         f"step {step:,.0f} · {f'epoch {epoch:.1f} · training' if step else 'untrained ·'} "
-        f"−ELBO {d + r:.1f} = {d:.1f} + {r:.1f} nats"
+        + (f"distortion {d:.1f} nats" if math.isnan(r) else f"−ELBO {d + r:.1f} = {d:.1f} + {r:.1f} nats")
         for step, epoch, d, r in numbers
     ]
 
@@ -421,10 +439,9 @@ def architecture(scene: Scene, folder: Path) -> Path:
         name = first.name if times == 1 else f"{first.name} ×{times}"
         return Stage(name, first.shape, times * first.parameters, first.detail)
 
-    model, shape = scene.model, scene.images.shape
-    halves = model_outline(model, shape)
+    model, shape, example = scene.model, scene.images.shape, scene.examples[:1]
+    halves = model_outline(model, example)
     encoder, decoder = ([stage(list(equal)) for _, equal in groupby(half)] for half in halves)
-    example = scene.values[:1]
     path = folder / "architecture.png"
     architecture(
         path,
@@ -439,7 +456,7 @@ def architecture(scene: Scene, folder: Path) -> Path:
         objective=scene.objective,
         title=f"A VAE of {scene.images.title}, {count(model):,} parameters",
         footer=scene.caption,
-        example=scene.target.pixels(example[0]).numpy(),
+        example=scene.target.pixels(example.values[0]).numpy(),
         decoded=scene.reconstruct(example)[0],
     )
     return path

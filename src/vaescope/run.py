@@ -19,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from vaescope import checkpoint, config, pictures
 from vaescope.config import Config
+from vaescope.data.examples import Examples
 from vaescope.data.fetch import Report, log
 from vaescope.data.images import ImageSet
+from vaescope.data.targets import Target
 from vaescope.errors import UsageError
 from vaescope.models import VAE
 from vaescope.observers import read_lines
@@ -38,8 +39,14 @@ def one_line(error: Exception) -> str:
     return text if len(text) < 200 else text[:200] + " ..."
 
 
+def validation_examples(model: VAE, target: Target, images: ImageSet) -> Examples:
+    """The validation images as a model is shown them."""
+    values = target.evaluation([images.validation.images])[0]
+    return Examples(values, model.context(images.validation.labels))
+
+
 def make_scene(
-    settings: Config, folder: Path, model: VAE, images: ImageSet, validation: Tensor, step: int, loss: float
+    settings: Config, folder: Path, model: VAE, images: ImageSet, validation: Examples, step: int, loss: float
 ) -> pictures.Scene:
     """What the pictures of a run are drawn from."""
     caption = f"run {folder.name} · step {step:,} · validation loss {loss:.1f} nats per image"
@@ -94,7 +101,7 @@ class Run:
                 raise
             raise UsageError(f"{path} cannot be read ({one_line(error)}); it is damaged") from None
         settings = config.read(folder / "config.yaml")
-        model = settings.model((channels, height, width))
+        model = settings.model((channels, height, width), len(classes))
         try:
             model.load_state_dict(checkpoint.load_tensors(path))
         except RuntimeError as error:
@@ -104,7 +111,7 @@ class Run:
     def redraw(self, report: Report = log) -> tuple[Path, ...]:
         """Draws all pictures anew. Returns the files."""
         images = self.config.data.load(report)
-        validation = self.config.data.target.evaluation([images.validation.images])[0]
+        validation = validation_examples(self.model, self.config.data.target, images)
         scene = make_scene(self.config, self.folder, self.model, images, validation, self.step, self.loss)
         frames = read_arrays(self.folder / "frames.npz")
         lines = read_lines(self.folder / "metrics.jsonl")

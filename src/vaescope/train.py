@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from vaescope.data.batches import Batches
+from vaescope.data.examples import Examples
 from vaescope.errors import RunError, UsageError
 from vaescope.metrics import average
 from vaescope.models import VAE
@@ -90,15 +91,20 @@ class Trainer:
         return torch.device("cuda" if there and self.device != "cpu" else "cpu")
 
 
+Loss = Callable[[VAE, Tensor, Tensor | None, float], Terms]
+"""From a model, images, their context and the share of the run that is done to terms."""
+
+
 class Player:
     """Who minimises what: one for a VAE, two where a model and a critic play against each other.
 
     Args:
-        objective: What to minimise.
-        modules: The modules whose parameters this player may change.
+        loss: What to minimise.
+        modules: The modules whose parameters this player may change. Gradients reach no others.
         optimizer: From parameters to an optimizer.
         schedule: The factor on its learning rate as training goes on.
         clip: The largest norm that the gradient may have.
+        prefix: What the names of the player's terms begin with.
 
     Raises:
         UsageError: For an optimizer that is set to be differentiable.
@@ -106,13 +112,14 @@ class Player:
 
     def __init__(
         self,
-        objective: Objective,
+        loss: Loss,
         modules: Sequence[nn.Module],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Schedule,
         clip: float | None = None,
+        prefix: str = "",
     ) -> None:
-        self.objective, self.schedule, self.clip = objective, schedule, clip
+        self.loss, self.schedule, self.clip, self.prefix = loss, schedule, clip, prefix
         self.parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         self.optimizer = optimizer(self.parameters)
         if any(group.get("differentiable") for group in self.optimizer.param_groups):
@@ -122,17 +129,17 @@ class Player:
             if group.get("fused", False) is None and not group["foreach"]:
                 group["fused"] = True  # one kernel for all parameters, unless the config has chosen otherwise
 
-    def step(self, model: VAE, x: Tensor, progress: float) -> Terms:
-        """One step of the optimizer on a batch ``x`` with shape (B, C, H, W). Returns the terms before it."""
+    def step(self, model: VAE, batch: Examples, progress: float) -> Terms:
+        """One step of the optimizer. Returns the terms of the batch before it."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.schedule(progress)
-        terms = self.objective(model, x, progress=progress)
+        terms = self.loss(model, batch.values, batch.context, progress)
         self.optimizer.zero_grad()
-        terms["loss"].backward()
+        terms["loss"].backward(inputs=self.parameters)  # and no others: a critic and a model never train each other
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.optimizer.step()
-        return {name: value.detach() for name, value in terms.items()}
+        return {self.prefix + name: value.detach() for name, value in terms.items()}
 
 
 @dataclass
@@ -141,6 +148,7 @@ class State:
 
     Args:
         model: The model.
+        objective: What is validated.
         players: Who trains it.
         batches: The training batches.
         total: The number of steps of the whole run.
@@ -151,9 +159,11 @@ class State:
         stale: The number of validations since then.
         seconds: The time spent in the loop so far, observers included.
         first_loss: The loss of the very first batch, against which divergence is judged.
+        critic: The model's opponent, where it has one.
     """
 
     model: VAE
+    objective: Objective
     players: Sequence[Player]
     batches: Batches
     total: int
@@ -164,6 +174,7 @@ class State:
     stale: int = 0
     seconds: float = 0.0
     first_loss: float | None = None
+    critic: nn.Module | None = None
 
     @property
     def epoch(self) -> float:
@@ -214,7 +225,7 @@ Outcome = Literal["finished", "stopped early", "interrupted"]
 def fit(
     state: State,
     settings: Trainer,
-    validation: Tensor,
+    validation: Examples,
     observers: Sequence[Observer] = (),
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Outcome:
@@ -223,7 +234,7 @@ def fit(
     Args:
         state: Where the run stands; it is changed in place.
         settings: How to train.
-        validation: The values of the validation images, with shape (N, C, H, W).
+        validation: The validation images.
         observers: Who is shown the run.
         interrupted: Is asked after every step whether to stop there.
 
@@ -242,18 +253,18 @@ def fit(
 
     patience = math.inf if settings.patience is None else settings.patience
     while state.step < state.total and state.stale < patience:
-        x = batches(state.step)
+        batch = batches(state.step)
         progress = (state.step + 0.5) / state.total  # of the middle of the step: no run is all warm-up or all end
         terms: Terms = {}
         for player in state.players:
-            terms |= player.step(model, x, progress)
+            terms |= player.step(model, batch, progress)
         if state.step == 0:
             check_gradients(model)
         state.step += 1
         state.seconds = time.perf_counter() - begun
-        if x.device.type == "cpu" or state.step % settings.log_every == 0 or state.step in (1, state.total):
+        if batch.values.device.type == "cpu" or state.step % settings.log_every == 0 or state.step in (1, state.total):
             # on a GPU not after every step, because reading a value makes it wait
-            check_terms(state, terms, x[0].numel())
+            check_terms(state, terms, batch.values[0].numel())
 
         for observer in observers:
             observer.stepped(state, terms)
@@ -276,9 +287,9 @@ def fit(
     return outcome
 
 
-def validate(state: State, validation: Tensor, observers: Sequence[Observer]) -> None:
-    """Averages the first player's objective over the validation images, and keeps the weights if they are the best."""
-    terms = average(state.players[0].objective, state.model, validation)
+def validate(state: State, validation: Examples, observers: Sequence[Observer]) -> None:
+    """Averages the objective over the validation images, and keeps the weights if they are the best."""
+    terms = average(state.objective, state.model, validation.values, validation.context)
     if not math.isfinite(terms["loss"]):
         raise RunError(f"the validation loss is {terms['loss']} at step {state.step:,}; {advice(state)}")
     state.keep_best(terms["loss"])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vaescope.cli.options import Parser, positive, report, seed, temperature, writing
 from vaescope.data.arrays import read_images
+from vaescope.data.examples import Examples
 from vaescope.errors import UsageError
 from vaescope.figures import tiles
 from vaescope.files import atomic_file
@@ -62,7 +63,7 @@ def reconstruct(words: Sequence[str]) -> int:
         tiles.comparison(
             out,
             found.images[: asked.n].numpy(),
-            draw_reconstructions(run.model, run.config.data.target, found.values[: asked.n]),
+            draw_reconstructions(run.model, run.config.data.target, found.examples[: asked.n]),
             title=f"Originals over reconstructions, {found.title}",
             footer=f"run {run.folder.name} · step {run.step:,}",
         )
@@ -84,7 +85,7 @@ def encode(words: Sequence[str]) -> int:
     run = Run.load(asked.run)
     out = output(asked.out, (".npz", ".csv"))
     found = read(run, asked.images)
-    columns = latents(run, found.values)
+    columns = latents(run, found.examples)
     if found.labels is not None:
         columns["label"] = found.labels.numpy()
     with writing(out):
@@ -120,13 +121,13 @@ class Asked:
 
     Args:
         images: Bytes, with shape (N, C, H, W).
-        values: What the model sees of them, with the same shape.
+        examples: The same as the model is shown them.
         labels: Their labels, if known.
         title: What they are.
     """
 
     images: Tensor
-    values: Tensor
+    examples: Examples
     labels: Tensor | None
     title: str
 
@@ -137,28 +138,29 @@ def read(run: Run, path: Path | None) -> Asked:
     if path is None:
         known = run.config.data.load(report)
         values = target.evaluation([known.validation.images, known.test.images])[1]
-        return Asked(known.test.images, values, known.test.labels, f"{known.title} test images")
+        examples = Examples(values, run.model.context(known.test.labels))
+        return Asked(known.test.images, examples, known.test.labels, f"{known.title} test images")
     images = torch.from_numpy(read_images(path, run.shape))
-    return Asked(images, target.evaluation([images])[0], None, path.name)
+    return Asked(images, Examples(target.evaluation([images])[0], run.model.context(None)), None, path.name)
 
 
-def latents(run: Run, values: Tensor) -> dict[str, np.ndarray]:
+def latents(run: Run, examples: Examples) -> dict[str, np.ndarray]:
     """The posterior of every image and the bound on its log-likelihood, as the run is scored.
 
     Args:
         run: The run.
-        values: What the model sees of the images, with shape (N, C, H, W).
+        examples: The images as the model is shown them.
 
     Returns:
         ``mean`` and ``scale`` with shape (N, D), ``elbo`` with shape (N,) in nats, at one draw of the latents.
     """
     rows = []
     with aside(run.model, seed=0):
-        for x in values.split(CHUNK):
-            trace = run.model(x)
-            q = trace.sites[0].q
+        for part in examples.split(CHUNK):
+            trace = run.model(part.values, part.context)
+            q = trace.sites[-1].q
             assert q is not None
-            rows.append((q.mean, q.stddev, -(distortion(trace, x) + rate(trace))))
+            rows.append((q.mean, q.stddev, -(distortion(trace, part.values) + rate(trace))))
     mean, scale, elbo = (torch.cat(column).numpy() for column in zip(*rows, strict=True))
     return {"mean": mean, "scale": scale, "elbo": elbo}
 

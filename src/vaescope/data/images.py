@@ -60,6 +60,11 @@ class ImageSet:
         return channels, height, width
 
     @property
+    def labelled(self) -> int:
+        """The number of classes that the images are labelled with, 0 where they are not."""
+        return len(self.classes) if self.train.labels is not None else 0
+
+    @property
     def title(self) -> str:
         """What figures and reports call the set."""
         return NAMED[self.name].title if self.name in NAMED else self.name

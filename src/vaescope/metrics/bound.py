@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaescope.data.examples import Examples
 from vaescope.models import VAE, aside
 from vaescope.objectives import Objective, distortion, rate
 
@@ -17,59 +18,73 @@ CHUNK = 500
 class Bound:
     """The negative evidence lower bound of a split, in nats per image, with a KL weight of 1.
 
+    An autoencoder, whose posterior is a point mass, has no rate and so no bound: only its distortion can be told.
+
     Args:
         negative_elbo: The mean of distortion + rate.
-        standard_error: The standard error of that mean over images; none for a single image.
+        standard_error: The standard error over images of that mean, or else of the distortion; none for one image.
         distortion: The mean of -log p(x|z) at one draw of z for each image.
         rate: The mean of KL(q(z|x) || p(z)).
         images: The number of images.
     """
 
-    negative_elbo: float
+    negative_elbo: float | None
     standard_error: float | None
     distortion: float
-    rate: float
+    rate: float | None
     images: int
 
     def __str__(self) -> str:
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
+        if self.negative_elbo is None:
+            return f"none; distortion {self.distortion:.2f}{error} nats per image, and a point mass has no rate"
         split = f"distortion {self.distortion:.2f} + rate {self.rate:.2f}"
         return f"{self.negative_elbo:.2f}{error} nats per image = {split}"
 
 
-def negative_elbo(model: VAE, x: Tensor, seed: int = 0) -> Bound:
+def negative_elbo(model: VAE, x: Tensor, context: Tensor | None = None, seed: int = 0) -> Bound:
     """The negative evidence lower bound of a split.
 
     Args:
         model: The model.
         x: Values of all images of the split, with shape (N, C, H, W).
+        context: What each is conditioned on, with shape (N, K).
         seed: Decides the draws of the latents, one for each image.
     """
     device = next(model.parameters()).device
+    point = model.posterior.family.degenerate
     terms = []
     with aside(model, seed):
-        for chunk in x.split(CHUNK):
-            trace = model(chunk.to(device))
-            terms.append(torch.stack((distortion(trace, chunk.to(device)), rate(trace))).double().cpu())
+        for part in Examples(x, context).split(CHUNK):
+            part = part.to(device)
+            trace = model(part.values, part.context)
+            d = distortion(trace, part.values)
+            terms.append(torch.stack((d, torch.zeros_like(d) if point else rate(trace))).double().cpu())
     d, r = torch.cat(terms, dim=1)  # (N,) each
     total = d + r
     error = total.std().item() / math.sqrt(len(x)) if len(x) > 1 else None
+    if point:
+        return Bound(None, error, d.mean().item(), None, len(x))
     return Bound(total.mean().item(), error, d.mean().item(), r.mean().item(), len(x))
 
 
-def average(objective: Objective, model: VAE, x: Tensor, seed: int = 0) -> dict[str, float]:
+def average(
+    objective: Objective, model: VAE, x: Tensor, context: Tensor | None = None, seed: int = 0
+) -> dict[str, float]:
     """The terms of an objective over a split, with its schedules at their end.
 
     Args:
         objective: The objective.
         model: The model.
         x: Values of all images of the split, with shape (N, C, H, W).
+        context: What each is conditioned on, with shape (N, K).
         seed: Decides the draws of the latents.
     """
     device = next(model.parameters()).device
     totals: dict[str, float] = {}
     with aside(model, seed):
-        for chunk in x.split(CHUNK):
-            for name, value in objective(model, chunk.to(device)).items():
-                totals[name] = totals.get(name, 0.0) + value.item() * len(chunk)
+        for part in Examples(x, context).split(CHUNK):
+            part = part.to(device)
+            for name, value in objective(model, part.values, part.context).items():
+                totals[name] = totals.get(name, 0.0) + value.item() * len(part)
     return {name: total / len(x) for name, total in totals.items()}

@@ -1,6 +1,6 @@
 """Latent variable models: one pass gives a trace, and everything else reads traces."""
 
-from vaescope.models.aside import aside, in_parts
+from vaescope.models.aside import aside, encode, in_parts, reconstruct
 from vaescope.models.presets import Architecture, Flat
 from vaescope.models.trace import Pick, Site, Trace, centre, draw, given, temper
 from vaescope.models.vae import VAE
@@ -15,7 +15,9 @@ __all__ = [
     "aside",
     "centre",
     "draw",
+    "encode",
     "given",
     "in_parts",
+    "reconstruct",
     "temper",
 ]

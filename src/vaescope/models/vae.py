@@ -4,8 +4,11 @@ r"""The variational autoencoder: a prior, a posterior and a likelihood.
 """
 
 from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn.functional import one_hot
 
 from vaescope.conditional import Conditional
+from vaescope.errors import UsageError
 from vaescope.models.trace import Pick, Site, Trace, draw
 from vaescope.priors import Prior
 
@@ -23,6 +26,7 @@ class VAE(nn.Module):
         prior: p(z), with event shape (D,).
         posterior: q(z|x), from images to latents.
         likelihood: p(x|z), from latents to images.
+        classes: The number of classes K whose labels every part is conditioned on; 0 for none.
 
     Example:
         >>> import torch
@@ -33,9 +37,9 @@ class VAE(nn.Module):
         (torch.Size([8, 2]), torch.Size([8, 1, 28, 28]))
     """
 
-    def __init__(self, prior: Prior, posterior: Conditional, likelihood: Conditional) -> None:
+    def __init__(self, prior: Prior, posterior: Conditional, likelihood: Conditional, classes: int = 0) -> None:
         super().__init__()
-        self.prior, self.posterior, self.likelihood = prior, posterior, likelihood
+        self.prior, self.posterior, self.likelihood, self.classes = prior, posterior, likelihood, classes
 
     def forward(self, x: Tensor | None = None, context: Tensor | None = None, pick: Pick = DRAW) -> Trace:
         """One pass.
@@ -46,6 +50,40 @@ class VAE(nn.Module):
             pick: Where the values of the latents come from.
         """
         p = self.prior(context)
-        q = None if x is None else self.posterior(x, context)
+        q = None if x is None else self.infer(x, context)
         z = pick(0, p, q)
         return Trace((Site(p, q, z),), self.likelihood(z, context))
+
+    def infer(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        """The posterior q(z|x) of images, with batch shape (B,) and event shape (D,).
+
+        Args:
+            x: Images, with shape (B, C, H, W).
+            context: A further condition, with shape (B, K).
+        """
+        return self.posterior(x, context)
+
+    def context(self, labels: Tensor | None) -> Tensor | None:
+        """Labels as what the model is conditioned on: one-hot rows with shape (B, K), nothing where it is not.
+
+        Args:
+            labels: The classes, with shape (B,).
+
+        Raises:
+            UsageError: If there are none, but the model needs them.
+        """
+        if not self.classes:
+            return None
+        if labels is None:
+            raise UsageError("the model is conditioned on labels, but there are none: give images with labels")
+        return one_hot(labels, self.classes).float()
+
+    def start_at(self, mean: Tensor, images: Tensor) -> None:
+        """Lets an untrained model start near the data.
+
+        Args:
+            mean: The mean of all training images, with shape (C, H, W).
+            images: Some of them as the encoder sees them, with shape (N, C, H, W).
+        """
+        self.likelihood.start_at(mean)
+        self.prior.start_at(images)

@@ -24,20 +24,16 @@ def fold(net: Callable[[Tensor], Tensor], x: Tensor, ndims: int) -> Tensor:
     return y.reshape(*batch, *y.shape[1:])
 
 
-def join(given: Tensor, context: Tensor | None, ndims: int) -> Tensor:
-    """Puts a context vector beside the input: after the entries of a vector, as constant planes of an image.
+def join(given: Tensor, beside: Tensor, ndims: int) -> Tensor:
+    """Puts one input beside another: after the entries of a vector, as further channels of an image.
 
     Args:
         given: The input, with shape (*B, D) where ``ndims`` is 1, or (*B, C, H, W) where it is 3.
-        context: A vector for every example, with shape (*B, K) or one that broadcasts to it, or nothing.
+        beside: What is put beside it, with shape (*B, K) or (*B, K, H, W), or one that broadcasts to it.
         ndims: The number of axes of an input without its batch axes, 1 or 3.
 
     Returns:
         The joined input, with shape (*B, D + K) or (*B, C + K, H, W).
     """
-    if context is None:
-        return given
-    batch = given.shape[: given.dim() - ndims]
-    planes = context[(..., *(None,) * (ndims - 1))]  # (..., K) or (..., K, 1, 1)
-    planes = planes.expand(*batch, context.shape[-1], *given.shape[given.dim() - ndims + 1 :])
-    return torch.cat((given, planes), dim=-ndims)
+    shape = given.shape[: given.dim() - ndims] + beside.shape[-ndims:]
+    return torch.cat((given, beside.expand(shape)), dim=-ndims)
