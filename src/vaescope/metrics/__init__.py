@@ -1,5 +1,7 @@
 """Metrics: what is reported of a model, each with its unit and protocol."""
 
 from vaescope.metrics.bound import Bound, average, negative_elbo
+from vaescope.metrics.importance import importance_bound
+from vaescope.metrics.neighbours import neighbour_accuracy
 
-__all__ = ["Bound", "average", "negative_elbo"]
+__all__ = ["Bound", "average", "importance_bound", "negative_elbo", "neighbour_accuracy"]

@@ -1,0 +1,1 @@
+"""Benchmarks: what the recipes reach and what they cost. Run from the root of the repository."""

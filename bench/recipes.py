@@ -1,0 +1,183 @@
+r"""Trains the recipes in ``configs/`` and writes what they reach to ``docs/results.md``.
+
+::
+
+    python -m bench.recipes                      # all of them, one after another
+    python -m bench.recipes iwae vampprior       # some of them; the others keep their rows
+    python -m bench.recipes --jobs 2             # two at a time, with one thread each
+    python -m bench.recipes --table              # only writes the table from what was measured before
+
+Every recipe is trained by ``vaescope train --config configs/NAME.yaml``, as a user would train it. Then its test images
+are scored: -ELBO = distortion + rate with one draw, the importance weighted bound with 100 draws, the active units, and
+the accuracy of a vote among the ten nearest training images in the latent space. What was measured is kept in
+``bench/results/recipes.json`` with the machine it was measured on.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vaescope.data.examples import Examples
+from vaescope.metrics import importance_bound, neighbour_accuracy
+from vaescope.models import encode
+from vaescope.outline import count
+from vaescope.run import Run
+
+ROOT = Path(__file__).parent.parent
+RECIPES = ROOT / "configs"
+RESULTS = ROOT / "bench" / "results" / "recipes.json"
+TABLE = ROOT / "docs" / "results.md"
+SAMPLES = 100
+TARGET = re.compile(r"[Mm]ust reach a test (−ELBO|-ELBO|distortion) of at most (-?[\d.]+)")
+
+
+def target(path: Path) -> tuple[str, float]:
+    """What a recipe says that it must reach: the quantity, and the most that it may be in nats per image."""
+    found = TARGET.search(" ".join(line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")))
+    if found is None:
+        raise SystemExit(f"{path} does not say what it must reach")
+    return found[1].replace("-", "−"), float(found[2])
+
+
+def measure(name: str, root: str | None, threads: int | None) -> dict[str, Any]:
+    """Trains one recipe in a process of its own and scores it."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / name
+        words = ["train", "--config", str(RECIPES / f"{name}.yaml"), "--out", str(run), "--json"]
+        words += ["--data.root", root] if root else []
+        threaded = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        done = subprocess.run(
+            [sys.executable, "-m", "vaescope", *words], capture_output=True, text=True, env=os.environ | threaded
+        )
+        if done.returncode:
+            raise RuntimeError(f"{name} failed: {done.stderr.strip().splitlines()[-1:]}")
+        return json.loads(done.stdout) | score(run) | {"threads": threads or os.cpu_count()}
+
+
+def score(folder: Path) -> dict[str, Any]:
+    """What is measured of a trained run on its test images."""
+    run = Run.load(folder)
+    images = run.config.data.load()
+    target = run.config.data.target
+    values = target.evaluation([images.validation.images, images.test.images])[1]
+    test = Examples(values, run.model.context(images.test.labels))
+    seen = target.evaluation([images.train.images])[0]
+    train = Examples(seen, run.model.context(images.train.labels))
+    z = encode(run.model, test)
+    scored: dict[str, Any] = {
+        "parameters": count(run.model),
+        "latents": z.shape[1],
+        "active_units": int((z.var(0) > 0.01).sum()),
+        "prior": type(run.model.prior).__name__,
+        "posterior": type(run.model.posterior.family).__name__,
+        "likelihood": type(run.model.likelihood.family).__name__,
+        "network": type(getattr(run.config.model, "network", None)).__name__,
+        "objective": type(run.config.objective).__name__,
+        "labels": run.model.classes > 0,
+        "targets": run.config.data.targets,
+    }
+    if images.train.labels is not None and images.test.labels is not None:
+        scored["neighbour_accuracy"] = neighbour_accuracy(
+            encode(run.model, train), images.train.labels, z, images.test.labels
+        )
+    if not run.model.posterior.family.degenerate:
+        bound = importance_bound(run.model, test.values, test.context, SAMPLES)
+        scored["importance_bound"] = -bound.mean().item()
+    return scored
+
+
+def machine() -> str:
+    """The machine in words."""
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    return f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}, torch {torch.__version__}"
+
+
+def row(name: str, result: dict[str, Any]) -> list[str]:
+    """One row of the table."""
+    test = result["test"]
+    quantity, most = target(RECIPES / f"{name}.yaml")
+    reached = test["distortion"] if quantity == "distortion" else test["negative_elbo"]
+
+    def number(value: float | None, digits: int = 2) -> str:
+        return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
+
+    parts = [result["objective"], result["prior"], result["posterior"], result["likelihood"], result["network"]]
+    return [
+        f"[{name}](../configs/{name}.yaml)",
+        " · ".join(parts) + (" · labels" if result["labels"] else ""),
+        result["targets"],
+        number(test["negative_elbo"]),
+        number(result.get("importance_bound")),
+        number(test["distortion"]),
+        number(test["rate"]),
+        f"{result['active_units']} of {result['latents']}",
+        number(result.get("neighbour_accuracy"), 3),
+        number(result["seconds"], 0),
+        f"{result['parameters']:,}",
+        f"{quantity} ≤ {number(most, 1)}" + (" ✓" if reached <= most else " **missed**"),
+    ]
+
+
+HEAD = [
+    "recipe", "objective · prior · posterior · likelihood · network", "targets", "−ELBO", f"−IWAE ({SAMPLES})",
+    "distortion", "rate", "active units", "kNN", "seconds", "parameters", "must reach",
+]  # fmt: skip
+
+
+def write_table(results: dict[str, Any]) -> None:
+    """Writes the table, and above it what its columns mean. What stands below the table is kept."""
+    rows = [row(name, results[name]) for name in sorted(results) if (RECIPES / f"{name}.yaml").exists()]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (HEAD, ["---"] * len(HEAD), *rows)]
+    machines = sorted({f"{result['machine']}, {result['threads']} threads a recipe" for result in results.values()})
+    before, mark, after = TABLE.read_text().partition("<!-- table -->\n")
+    _, end, after = after.partition("<!-- end of table -->\n")
+    if not (mark and end):
+        raise SystemExit(f"{TABLE} has no place for the table")
+    TABLE.write_text(
+        before + mark + f"\nMeasured on {'; '.join(machines)}.\n\n" + "\n".join(lines) + "\n\n" + end + after
+    )
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    parser.add_argument("names", nargs="*", help=f"recipes (all of them): {', '.join(names)}")
+    parser.add_argument("--data-root", help="where the image sets are (as the recipes say)")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at a time, with one thread each if 2 or more")
+    parser.add_argument("--table", action="store_true", help="only write the table")
+    asked = parser.parse_args()
+    if wrong := [name for name in asked.names if name not in names]:
+        parser.error(f"there is no recipe {wrong[0]} in {RECIPES}")
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+    def one(name: str) -> None:
+        result = measure(name, asked.data_root, 1 if asked.jobs > 1 else None)
+        kept = {key: value for key, value in result.items() if key not in ("figures", "folder")}
+        results[name] = kept | {"machine": machine()}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")
+        print(" | ".join(row(name, results[name])), flush=True)
+
+    if not asked.table:
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            jobs = [pool.submit(one, name) for name in asked.names or names]
+        failed = [str(job.exception()) for job in jobs if job.exception()]
+        if failed:
+            raise SystemExit("\n".join(failed))
+    write_table(results)
+
+
+if __name__ == "__main__":
+    main()
