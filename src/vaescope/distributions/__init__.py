@@ -4,7 +4,8 @@ Argument validation is off in everything made here: it costs time in every step 
 switched globally, so that a user's own distributions behave as torch documents them.
 """
 
+from vaescope.distributions.levels import Levels
 from vaescope.distributions.normal import diagonal_normal, mixture
 from vaescope.distributions.views import centre, quantiles, tempered
 
-__all__ = ["centre", "diagonal_normal", "mixture", "quantiles", "tempered"]
+__all__ = ["Levels", "centre", "diagonal_normal", "mixture", "quantiles", "tempered"]

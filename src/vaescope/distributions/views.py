@@ -31,6 +31,11 @@ def centre(distribution: Distribution) -> Tensor:
     return distribution.mean
 
 
+@centre.register
+def _(distribution: Independent) -> Tensor:
+    return centre(distribution.base_dist)
+
+
 @singledispatch
 def tempered(distribution: Distribution, temperature: float) -> Distribution:
     """The distribution with its scale multiplied by ``temperature``.
