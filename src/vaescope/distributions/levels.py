@@ -4,7 +4,7 @@ Quantised latents and pixels with 256 greys have numbers for values, with a mean
 calls ``Categorical`` has only labels.
 """
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Size, Tensor
@@ -87,12 +87,9 @@ class Levels(Distribution):
         mean = self.mean
         return self.sample(sample_shape) + (mean - mean.detach())
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "Levels":
         """The same distribution with a larger batch."""
-        new = self._get_checked_instance(Levels, _instance)
-        new.indices, new.values = self.indices.expand(Size(batch_shape)), self.values
-        super(Levels, new).__init__(Size(batch_shape), validate_args=False)
-        return new
+        return Levels(self.logits.expand(*batch_shape, -1), self.values)
 
 
 @centre.register
