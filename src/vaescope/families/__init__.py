@@ -6,8 +6,24 @@ a wanted mean, so that a decoder can start at the mean image of the data instead
 """
 
 from vaescope.families.bernoulli import Bernoulli
+from vaescope.families.continuous_bernoulli import ContinuousBernoulli
 from vaescope.families.family import Family
-from vaescope.families.gaussian import Gaussian
+from vaescope.families.gaussian import Gaussian, OptimalGaussian, PixelGaussian
+from vaescope.families.laplace import Laplace
 from vaescope.families.normal import DiagonalNormal
+from vaescope.families.pixel_levels import Categorical, DiscretisedLogistic, LogisticMixture, PixelLevels
 
-__all__ = ["Bernoulli", "DiagonalNormal", "Family", "Gaussian"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "ContinuousBernoulli",
+    "DiagonalNormal",
+    "DiscretisedLogistic",
+    "Family",
+    "Gaussian",
+    "Laplace",
+    "LogisticMixture",
+    "OptimalGaussian",
+    "PixelGaussian",
+    "PixelLevels",
+]

@@ -21,6 +21,7 @@ class Bernoulli(Family):
 
     support = "unit interval"
     density = False
+    pathwise = False
 
     @property
     def inputs(self) -> Shape:
