@@ -21,6 +21,7 @@ from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet
 from vaescope.data.targets import Target
 from vaescope.errors import RunError, UsageError
+from vaescope.families import PixelLevels
 from vaescope.files import atomic_file
 from vaescope.metrics import negative_elbo
 from vaescope.models import VAE
@@ -54,13 +55,37 @@ def check_likelihood(model: VAE, target: Target, name: str) -> None:
     if family.support == "unit interval" and (low < 0 or high > 1):
         raise UsageError(
             f"the likelihood {kind} scores values in [0, 1], but data.targets {name} gives [{low:g}, {high:g}]: "
-            "set data.targets to binary or grey, or the likelihood to Gaussian"
+            f"set data.targets to {'grey' if family.density else 'binary or grey'}, or the likelihood to Gaussian"
         )
     if family.density and target.discrete:
         raise UsageError(
             f"the likelihood {kind} is a density of real values, but data.targets {name} gives only {low:g} and "
             f"{high:g}, which it could fit without bound: set data.targets to grey, or the likelihood to Bernoulli"
         )
+    if isinstance(family, PixelLevels):
+        check_levels(family, target, name)
+
+
+def check_levels(family: PixelLevels, target: Target, name: str) -> None:
+    """Refuses targets with other levels than those of the likelihood.
+
+    Args:
+        family: The likelihood.
+        target: What of the images it is to explain.
+        name: The name of the target in the config.
+
+    Raises:
+        UsageError: If they do not agree.
+    """
+    has = f"the likelihood {type(family).__name__} scores {family.levels} levels in [0, 1], but data.targets {name} has"
+    low, high = target.interval
+    if target.discrete:
+        raise UsageError(f"{has} {low:g} and {high:g}: set data.targets to grey, or the likelihood to Bernoulli")
+    if (low, high) != (0, 1):
+        raise UsageError(f"{has} values in [{low:g}, {high:g}]: set data.targets to grey")
+    if target.levels != family.levels:
+        bits = target.levels.bit_length() - 1
+        raise UsageError(f"{has} {target.levels}: set model.likelihood.bits to {bits}")
 
 
 def train(

@@ -34,9 +34,16 @@ class Target(ABC):
     """From bytes to the values that a model explains."""
 
     interval: ClassVar[tuple[float, float]]
-    discrete: ClassVar[bool]
+    levels: ClassVar[int]
+    """How many values a pixel can have, at equal distances from one end of the interval to the other."""
+
     protocol: ClassVar[str]
     """How validation and test images are scored, in words."""
+
+    @property
+    def discrete(self) -> bool:
+        """Whether pixels are either on or off, so that no density can score them."""
+        return self.levels == 2
 
     @abstractmethod
     def training(self, images: Tensor, noise: torch.Generator) -> Tensor:
@@ -76,7 +83,7 @@ class Binary(Target):
     """Pixels drawn as 0 or 1, with the grey as the probability of 1."""
 
     interval = (0.0, 1.0)
-    discrete = True
+    levels = 2
     protocol = "images binarised once, encoder sees the binary image, one sample, KL weight 1"
 
     def training(self, images: Tensor, noise: torch.Generator) -> Tensor:
@@ -101,7 +108,7 @@ class Grey(Target):
     """The greys, in [0, 1]."""
 
     interval = (0.0, 1.0)
-    discrete = False
+    levels = 256
     protocol = "grey images, encoder sees the grey image, one sample, KL weight 1"
 
     def training(self, images: Tensor, noise: torch.Generator) -> Tensor:
@@ -117,7 +124,7 @@ class Centred(Target):
     """The greys, in [-1, 1]."""
 
     interval = (-1.0, 1.0)
-    discrete = False
+    levels = 256
     protocol = "grey images in [-1, 1], encoder sees the grey image, one sample, KL weight 1"
 
     def training(self, images: Tensor, noise: torch.Generator) -> Tensor:
