@@ -8,10 +8,33 @@ from torch.distributions import Gamma, kl_divergence
 
 from vaescope.distributions import diagonal_normal, mixture, quantiles, tempered
 from vaescope.errors import UsageError
-from vaescope.families import Bernoulli, DiagonalNormal, Family, Gaussian
+from vaescope.families import (
+    Bernoulli,
+    Categorical,
+    ContinuousBernoulli,
+    DiagonalNormal,
+    DiscretisedLogistic,
+    Family,
+    Gaussian,
+    Laplace,
+    LogisticMixture,
+    OptimalGaussian,
+    PixelGaussian,
+)
 from vaescope.priors import NormalMixture, Prior, StandardNormal
 
-FAMILIES = [(DiagonalNormal, (3,)), (Bernoulli, (1, 2, 2)), (Gaussian, (1, 2, 2))]
+FAMILIES = [
+    (DiagonalNormal, (3,)),
+    (Bernoulli, (1, 2, 2)),
+    (Categorical, (3, 2, 2)),
+    (ContinuousBernoulli, (1, 2, 2)),
+    (DiscretisedLogistic, (3, 2, 2)),
+    (Gaussian, (1, 2, 2)),
+    (Laplace, (1, 2, 2)),
+    (LogisticMixture, (3, 2, 2)),
+    (OptimalGaussian, (1, 2, 2)),
+    (PixelGaussian, (3, 2, 2)),
+]
 PRIORS = [StandardNormal, NormalMixture]
 
 

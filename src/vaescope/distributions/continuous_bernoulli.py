@@ -105,7 +105,7 @@ class ContinuousBernoulli(Distribution):
             + small**4 * (1 - 2 * value) * (1 - 12 * value * (1 - value)) / 120
         )
         u = torch.where(positive, 1 - value, value)
-        low = -torch.log1p(u * torch.expm1(-size)) / size  # of an exponential cut off at 1
+        low = -torch.logaddexp(torch.log1p(-u), u.log() - size) / size  # of an exponential cut off at 1
         return torch.where(near, series, torch.where(positive, 1 - low, low))
 
 
