@@ -1,4 +1,4 @@
-"""Distributions, and what torch lacks of them: a centre, temperature and quantiles.
+"""Distributions, and what torch lacks of them: a centre, temperature and quantiles; and some that it has not.
 
 Argument validation is off in everything made here: it costs time in every step and breaks graph capture. It is never
 switched globally, so that a user's own distributions behave as torch documents them.
@@ -8,17 +8,27 @@ from vaescope.distributions.continuous_bernoulli import ContinuousBernoulli
 from vaescope.distributions.discretised_logistic import DiscretisedLogistic, LogisticMixture, logistic_at
 from vaescope.distributions.levels import Levels
 from vaescope.distributions.normal import diagonal_normal, mixture
-from vaescope.distributions.views import centre, quantiles, tempered
+from vaescope.distributions.point import PointMass
+from vaescope.distributions.power_spherical import PowerSpherical
+from vaescope.distributions.sphere import HypersphericalUniform, unit
+from vaescope.distributions.views import centre, nearest, quantiles, tempered
+from vaescope.distributions.von_mises_fisher import VonMisesFisher
 
 __all__ = [
     "ContinuousBernoulli",
     "DiscretisedLogistic",
+    "HypersphericalUniform",
     "Levels",
     "LogisticMixture",
+    "PointMass",
+    "PowerSpherical",
+    "VonMisesFisher",
     "centre",
     "diagonal_normal",
     "logistic_at",
     "mixture",
+    "nearest",
     "quantiles",
     "tempered",
+    "unit",
 ]

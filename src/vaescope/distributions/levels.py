@@ -11,7 +11,7 @@ from torch import Size, Tensor
 from torch.distributions import Categorical, Distribution, kl_divergence
 from torch.distributions.kl import register_kl
 
-from vaescope.distributions.views import centre
+from vaescope.distributions.views import centre, nearest
 
 
 class Levels(Distribution):
@@ -95,6 +95,11 @@ class Levels(Distribution):
 @centre.register
 def _(distribution: Levels) -> Tensor:
     return distribution.mode
+
+
+@nearest.register
+def _(distribution: Levels, z: Tensor) -> Tensor:
+    return distribution.values[distribution.index(z)]
 
 
 @register_kl(Levels, Levels)  # type: ignore[untyped-decorator]

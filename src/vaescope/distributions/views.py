@@ -1,4 +1,4 @@
-r"""Views of a distribution that torch does not give: its centre, at a temperature, and by its quantiles.
+r"""Views of a distribution that torch does not give: its centre, at a temperature, its nearest value, its quantiles.
 
 A distribution at temperature :math:`t` has its scale multiplied, not its density raised to a power:
 :math:`\mu + t\,\sigma\,\epsilon` for a normal, and the same for every component of a mixture, so that :math:`t < 1`
@@ -65,6 +65,26 @@ def _(distribution: Independent, temperature: float) -> Independent:
 def _(distribution: MixtureSameFamily, temperature: float) -> MixtureSameFamily:
     components = tempered(distribution.component_distribution, temperature)
     return MixtureSameFamily(distribution.mixture_distribution, components, validate_args=False)
+
+
+@singledispatch
+def nearest(distribution: Distribution, z: Tensor) -> Tensor:
+    """The values of the distribution that are nearest to some vectors: for grids and paths that are drawn as if all
+    vectors were latents.
+
+    Args:
+        distribution: A distribution over all of space, or on the sphere, or over levels.
+        z: Vectors with shape (*S, *event).
+
+    Returns:
+        Vectors with the shape of ``z``, which are ``z`` itself unless the distribution is confined.
+    """
+    return z
+
+
+@nearest.register
+def _(distribution: Independent, z: Tensor) -> Tensor:
+    return nearest(distribution.base_dist, z)
 
 
 def quantiles(distribution: Distribution, probabilities: Tensor) -> Tensor:
