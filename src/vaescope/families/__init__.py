@@ -6,16 +6,20 @@ a wanted mean, so that a decoder can start at the mean image of the data instead
 """
 
 from vaescope.families.bernoulli import Bernoulli
+from vaescope.families.codes import CategoricalCodes
 from vaescope.families.continuous_bernoulli import ContinuousBernoulli
 from vaescope.families.family import Family
 from vaescope.families.gaussian import Gaussian, OptimalGaussian, PixelGaussian
 from vaescope.families.laplace import Laplace
 from vaescope.families.normal import DiagonalNormal
 from vaescope.families.pixel_levels import Categorical, DiscretisedLogistic, LogisticMixture, PixelLevels
+from vaescope.families.point import PointMass
+from vaescope.families.sphere import PowerSpherical, VonMisesFisher
 
 __all__ = [
     "Bernoulli",
     "Categorical",
+    "CategoricalCodes",
     "ContinuousBernoulli",
     "DiagonalNormal",
     "DiscretisedLogistic",
@@ -26,4 +30,7 @@ __all__ = [
     "OptimalGaussian",
     "PixelGaussian",
     "PixelLevels",
+    "PointMass",
+    "PowerSpherical",
+    "VonMisesFisher",
 ]

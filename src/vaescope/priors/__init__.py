@@ -2,5 +2,6 @@
 
 from vaescope.priors.normal import NormalMixture, StandardNormal
 from vaescope.priors.prior import Prior
+from vaescope.priors.uniform import HypersphericalUniform, UniformCodes
 
-__all__ = ["NormalMixture", "Prior", "StandardNormal"]
+__all__ = ["HypersphericalUniform", "NormalMixture", "Prior", "StandardNormal", "UniformCodes"]
