@@ -469,8 +469,10 @@ def test_the_views_of_the_uniform_distributions() -> None:
     p = HypersphericalUniform(3)()
     assert centre(p).tolist() == [1, 0, 0]
     assert torch.allclose(nearest(p, torch.tensor([0.0, 3.0, 4.0])), torch.tensor([0.0, 0.6, 0.8]))
-    with pytest.raises(UsageError, match="temperature"):
-        tempered(p, 0.5)
+    for uniform in (p, UniformCodes(3)()):
+        assert tempered(uniform, 1.0).sample((2,)).shape == (2, 3)
+        with pytest.raises(UsageError, match="use temperature 1"):
+            tempered(uniform, 0.5)
 
 
 def test_the_nearest_value_of_others() -> None:

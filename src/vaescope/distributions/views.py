@@ -45,8 +45,10 @@ def tempered(distribution: Distribution, temperature: float) -> Distribution:
         temperature: A factor of at least 0; 1 changes nothing.
 
     Raises:
-        UsageError: For a family without a scale.
+        UsageError: For a family without a scale, unless the temperature is 1.
     """
+    if temperature == 1:
+        return distribution
     raise UsageError(f"{type(distribution).__name__} has no scale to multiply by a temperature; use temperature 1")
 
 
