@@ -2,16 +2,25 @@
 
 from vaescope.objectives.elbo import ELBO
 from vaescope.objectives.objective import Adversarial, Objective, Terms
-from vaescope.objectives.schedules import Constant, Ramp, Schedule, WarmupDecay
-from vaescope.objectives.terms import distortion, exact_rate, log_ratio, log_weight, rate, rates
+from vaescope.objectives.schedules import Constant, Cyclical, Ramp, Schedule, Sigmoid, WarmupDecay
+from vaescope.objectives.terms import (
+    distortion,
+    exact_rate,
+    log_ratio,
+    log_weight,
+    rate,
+    rates,
+)
 
 __all__ = [
     "ELBO",
     "Adversarial",
     "Constant",
+    "Cyclical",
     "Objective",
     "Ramp",
     "Schedule",
+    "Sigmoid",
     "Terms",
     "WarmupDecay",
     "distortion",
