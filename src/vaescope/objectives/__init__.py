@@ -4,8 +4,10 @@ from vaescope.objectives.elbo import ELBO
 from vaescope.objectives.objective import Adversarial, Objective, Terms
 from vaescope.objectives.schedules import Constant, Cyclical, Ramp, Schedule, Sigmoid, WarmupDecay
 from vaescope.objectives.terms import (
+    dimension_rates,
     distortion,
     exact_rate,
+    log_mean_exp,
     log_ratio,
     log_weight,
     rate,
@@ -23,8 +25,10 @@ __all__ = [
     "Sigmoid",
     "Terms",
     "WarmupDecay",
+    "dimension_rates",
     "distortion",
     "exact_rate",
+    "log_mean_exp",
     "log_ratio",
     "log_weight",
     "rate",
