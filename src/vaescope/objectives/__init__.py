@@ -1,7 +1,9 @@
 """Objectives: what training minimises, in nats per image."""
 
 from vaescope.objectives.elbo import ELBO
+from vaescope.objectives.importance import CIWAE, IWAE, MIWAE
 from vaescope.objectives.objective import Adversarial, Objective, Terms
+from vaescope.objectives.renyi import Renyi
 from vaescope.objectives.schedules import Constant, Cyclical, Ramp, Schedule, Sigmoid, WarmupDecay
 from vaescope.objectives.terms import (
     dimension_rates,
@@ -15,12 +17,16 @@ from vaescope.objectives.terms import (
 )
 
 __all__ = [
+    "CIWAE",
     "ELBO",
+    "IWAE",
+    "MIWAE",
     "Adversarial",
     "Constant",
     "Cyclical",
     "Objective",
     "Ramp",
+    "Renyi",
     "Schedule",
     "Sigmoid",
     "Terms",
