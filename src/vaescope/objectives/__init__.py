@@ -3,6 +3,7 @@
 from vaescope.objectives.elbo import ELBO
 from vaescope.objectives.importance import CIWAE, IWAE, MIWAE
 from vaescope.objectives.objective import Adversarial, Objective, Terms
+from vaescope.objectives.pathwise import DReG, StickingTheLanding
 from vaescope.objectives.renyi import Renyi
 from vaescope.objectives.schedules import Constant, Cyclical, Ramp, Schedule, Sigmoid, WarmupDecay
 from vaescope.objectives.terms import (
@@ -24,11 +25,13 @@ __all__ = [
     "Adversarial",
     "Constant",
     "Cyclical",
+    "DReG",
     "Objective",
     "Ramp",
     "Renyi",
     "Schedule",
     "Sigmoid",
+    "StickingTheLanding",
     "Terms",
     "WarmupDecay",
     "dimension_rates",
