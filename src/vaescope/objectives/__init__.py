@@ -4,6 +4,7 @@ from vaescope.objectives.elbo import ELBO
 from vaescope.objectives.importance import CIWAE, IWAE, MIWAE
 from vaescope.objectives.objective import Adversarial, Objective, Terms
 from vaescope.objectives.pathwise import DReG, StickingTheLanding
+from vaescope.objectives.piwae import PIWAE
 from vaescope.objectives.renyi import Renyi
 from vaescope.objectives.schedules import Constant, Cyclical, Ramp, Schedule, Sigmoid, WarmupDecay
 from vaescope.objectives.terms import (
@@ -22,6 +23,7 @@ __all__ = [
     "ELBO",
     "IWAE",
     "MIWAE",
+    "PIWAE",
     "Adversarial",
     "Constant",
     "Cyclical",
