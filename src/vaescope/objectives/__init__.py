@@ -1,6 +1,8 @@
 """Objectives: what training minimises, in nats per image."""
 
+from vaescope.objectives.capacity import Capacity
 from vaescope.objectives.elbo import ELBO
+from vaescope.objectives.free_bits import FreeBits
 from vaescope.objectives.importance import CIWAE, IWAE, MIWAE
 from vaescope.objectives.objective import Adversarial, Objective, Terms
 from vaescope.objectives.pathwise import DReG, StickingTheLanding
@@ -25,9 +27,11 @@ __all__ = [
     "MIWAE",
     "PIWAE",
     "Adversarial",
+    "Capacity",
     "Constant",
     "Cyclical",
     "DReG",
+    "FreeBits",
     "Objective",
     "Ramp",
     "Renyi",
