@@ -1,12 +1,17 @@
 """Objectives: what training minimises, in nats per image."""
 
+from vaescope.objectives.beta_tc import BetaTCVAE
 from vaescope.objectives.capacity import Capacity
+from vaescope.objectives.dip import DIPVAE1, DIPVAE2
 from vaescope.objectives.elbo import ELBO
 from vaescope.objectives.free_bits import FreeBits
 from vaescope.objectives.importance import CIWAE, IWAE, MIWAE
+from vaescope.objectives.info_vae import InfoVAE
+from vaescope.objectives.ms_ssim import MSSSIM
 from vaescope.objectives.objective import Adversarial, Objective, Terms
 from vaescope.objectives.pathwise import DReG, StickingTheLanding
 from vaescope.objectives.piwae import PIWAE
+from vaescope.objectives.rae import RAEL2, RAEGradientPenalty
 from vaescope.objectives.renyi import Renyi
 from vaescope.objectives.schedules import Constant, Cyclical, Ramp, Schedule, Sigmoid, WarmupDecay
 from vaescope.objectives.terms import (
@@ -19,20 +24,29 @@ from vaescope.objectives.terms import (
     rate,
     rates,
 )
+from vaescope.objectives.wae import WAE
 
 __all__ = [
     "CIWAE",
+    "DIPVAE1",
+    "DIPVAE2",
     "ELBO",
     "IWAE",
     "MIWAE",
+    "MSSSIM",
     "PIWAE",
+    "RAEL2",
+    "WAE",
     "Adversarial",
+    "BetaTCVAE",
     "Capacity",
     "Constant",
     "Cyclical",
     "DReG",
     "FreeBits",
+    "InfoVAE",
     "Objective",
+    "RAEGradientPenalty",
     "Ramp",
     "Renyi",
     "Schedule",

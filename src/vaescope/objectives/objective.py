@@ -48,7 +48,7 @@ class Objective(ABC):
         if family.degenerate and not self.takes_points:
             raise UsageError(
                 f"{name} needs log q(z|x), which the posterior {posterior} does not have: "
-                "use the posterior DiagonalNormal, or an objective for autoencoders such as RegularisedAutoencoder"
+                "use the posterior DiagonalNormal, or an objective for autoencoders such as RAEL2"
             )
         if self.needs_pathwise and not family.pathwise:
             raise UsageError(
