@@ -1,9 +1,11 @@
 """Objectives: what training minimises, in nats per image."""
 
+from vaescope.objectives.adversarial_autoencoder import AdversarialAutoencoder
 from vaescope.objectives.beta_tc import BetaTCVAE
 from vaescope.objectives.capacity import Capacity
 from vaescope.objectives.dip import DIPVAE1, DIPVAE2
 from vaescope.objectives.elbo import ELBO
+from vaescope.objectives.factor_vae import FactorVAE
 from vaescope.objectives.free_bits import FreeBits
 from vaescope.objectives.importance import CIWAE, IWAE, MIWAE
 from vaescope.objectives.info_vae import InfoVAE
@@ -24,6 +26,7 @@ from vaescope.objectives.terms import (
     rate,
     rates,
 )
+from vaescope.objectives.vae_gan import VAEGAN
 from vaescope.objectives.wae import WAE
 
 __all__ = [
@@ -36,13 +39,16 @@ __all__ = [
     "MSSSIM",
     "PIWAE",
     "RAEL2",
+    "VAEGAN",
     "WAE",
     "Adversarial",
+    "AdversarialAutoencoder",
     "BetaTCVAE",
     "Capacity",
     "Constant",
     "Cyclical",
     "DReG",
+    "FactorVAE",
     "FreeBits",
     "InfoVAE",
     "Objective",
