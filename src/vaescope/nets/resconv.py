@@ -60,14 +60,18 @@ class ResConv(Network):
         """What comes before a convolution of a block, and after the last block."""
         return after(channels, 3, self.activation, self.norm, dropout)
 
+    def _convolution(self, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+        """A convolution whose output is normalised later on."""
+        return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=self.norm != "batch")
+
     def _blocks(self, channels: int) -> list[nn.Module]:
         return [
             Residual(
                 nn.Sequential(
                     *self._before(channels),
-                    nn.Conv2d(channels, channels, 3, padding=1, bias=self.norm != "batch"),
+                    self._convolution(channels, channels),
                     *self._before(channels, self.dropout),
-                    nn.Conv2d(channels, channels, 3, padding=1),
+                    self._convolution(channels, channels),
                 )
             )
             for _ in range(self.blocks)
@@ -78,7 +82,7 @@ class ResConv(Network):
         sizes = self._sizes(shape)
         levels = [
             Folded(
-                nn.Conv2d(above[0], below[0], 3, stride=2, padding=1),
+                self._convolution(above[0], below[0], stride=2),
                 *self._blocks(below[0]),
                 *(self._before(below[0]) if below == sizes[-1] else ()),
             )
@@ -90,12 +94,13 @@ class ResConv(Network):
         """A network from shape (*B, D) to shape (*B, C, H, W)."""
         sizes = self._sizes(shape)[::-1]
         levels = [
-            Folded(
-                *self._blocks(below[0]),
-                *(self._before(below[0]) if above == sizes[-1] else ()),
-                Resize((above[1], above[2])),
-                nn.Conv2d(below[0], above[0], 3, padding=1),
-            )
-            for below, above in pairwise(sizes)
+            Folded(*self._blocks(below[0]), Resize((above[1], above[2])), self._convolution(below[0], above[0]))
+            for below, above in pairwise(sizes[:-1])
         ]
-        return nn.Sequential(Linear().decoder(inputs, sizes[0]), *levels)
+        last = Folded(
+            *self._blocks(sizes[-2][0]),
+            *self._before(sizes[-2][0]),
+            Resize((shape[1], shape[2])),
+            nn.Conv2d(sizes[-2][0], shape[0], 3, padding=1),
+        )
+        return nn.Sequential(Linear().decoder(inputs, sizes[0]), *levels, last)
