@@ -89,6 +89,8 @@ MISTAKES = [
     (["--model.prior", "StandardNorml"], "did you mean StandardNormal?"),
     (["--trainer.optimizer.class_path", "Adm"], "did you mean Adam?"),
     (["--trainer.optimizer.init_args.lrr", "3"], "did you mean lr?"),
+    (["--model.network", "Linear", "--model.network.width", "3"], "there is no key width here: there are none"),
+    (["--model.network", "DeepConv", "--model.network.widths", "[]"], "give one or more widths"),
     (["--trainer.epochs", "many"], "trainer.epochs: Expected int. Got value: many"),
     (["--data.targets", "gray"], "'binary', 'grey', 'centred'"),
     (["--model.latent", "0"], "at least 1"),

@@ -106,5 +106,5 @@ def unknown(kind: str, name: str, valid: Sequence[str]) -> str:
         or [by_last[match] for match in difflib.get_close_matches(last, by_last, n=1)]
         or difflib.get_close_matches(name.split(".")[0], tops, n=1)
     )
-    guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(tops)}"
+    guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(tops) or 'none'}"
     return f"there is no {kind} {name} here: {guess}"
