@@ -33,7 +33,7 @@ class Flat(Architecture):
 
     Args:
         latent: The number of latents D.
-        network: The encoder and the decoder: MLP or Conv.
+        network: The encoder and the decoder, such as MLP, Conv or ResConv.
         prior: p(z), such as StandardNormal or NormalMixture.
         posterior: q(z|x), such as DiagonalNormal.
         likelihood: p(x|z), such as Bernoulli for binary (or grey) pixels, or Gaussian for real values.

@@ -43,7 +43,7 @@ class ResConv(Network):
             halved.
     """
 
-    channels: int = 32
+    channels: int = 16
     levels: int | None = None
     blocks: int = 1
     activation: Activation = "silu"
