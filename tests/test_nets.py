@@ -18,7 +18,7 @@ from vaescope.models import Flat, draw
 from vaescope.nets import MLP, Conv, DeepConv, Linear, Network, ResConv, fold, join
 from vaescope.nets.layers import convolution, normalisation
 from vaescope.objectives import ELBO
-from vaescope.outline import count, describe, model_outline
+from vaescope.outline import count, describe, model_outline, outline
 
 NETWORKS = [
     MLP(width=8),
@@ -209,7 +209,8 @@ def test_linear_networks_are_affine() -> None:
 def test_deep_convolutions_walk_the_same_sizes_down_and_up(
     shape: tuple[int, ...], sizes: list[tuple[int, ...]]
 ) -> None:
-    encoder, decoder = model_outline(Flat(network=DeepConv())(shape), shape)
+    encoder = outline(DeepConv().encoder(shape, (4,)).eval(), torch.zeros(1, *shape))
+    decoder = outline(DeepConv().decoder(2, shape).eval(), torch.zeros(1, 2))
     assert [layer.shape for layer in encoder] == [*sizes, (4,)]
     assert [layer.shape for layer in decoder] == [*sizes[::-1], (32, *shape[1:]), shape]
     up = ["linear", *["up-conv 3×3"] * 5, "conv 3×3"]
