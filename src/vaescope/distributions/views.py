@@ -9,7 +9,7 @@ from functools import singledispatch
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal
+from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from vaescope.errors import UsageError
 
@@ -34,6 +34,16 @@ def centre(distribution: Distribution) -> Tensor:
 @centre.register
 def _(distribution: Independent) -> Tensor:
     return centre(distribution.base_dist)
+
+
+@centre.register
+def _(distribution: MixtureSameFamily) -> Tensor:
+    """The mean of the centres, which is the mean where these are means; of a flow only the centre is known."""
+    centres = centre(distribution.component_distribution)  # (*B, K, *event)
+    weights = distribution.mixture_distribution.probs
+    return (weights.view(*weights.shape, *[1] * len(distribution.event_shape)) * centres).sum(
+        -1 - len(distribution.event_shape)
+    )
 
 
 @singledispatch
@@ -109,7 +119,9 @@ def quantiles(distribution: Distribution, probabilities: Tensor) -> Tensor:
 
 
 def _normals(distribution: Distribution) -> bool:
-    return isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal)
+    """Whether every latent by itself is normal."""
+    independent = isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal)
+    return independent or isinstance(distribution, MultivariateNormal)
 
 
 def _mixture_quantiles(distribution: MixtureSameFamily, probabilities: Tensor, halvings: int = 50) -> Tensor:

@@ -9,6 +9,8 @@ from vaescope.families.bernoulli import Bernoulli
 from vaescope.families.codes import CategoricalCodes
 from vaescope.families.continuous_bernoulli import ContinuousBernoulli
 from vaescope.families.family import Family
+from vaescope.families.flow import InverseAutoregressive
+from vaescope.families.full import FullNormal
 from vaescope.families.gaussian import Gaussian, OptimalGaussian, PixelGaussian
 from vaescope.families.laplace import Laplace
 from vaescope.families.normal import DiagonalNormal
@@ -16,21 +18,4 @@ from vaescope.families.pixel_levels import Categorical, DiscretisedLogistic, Log
 from vaescope.families.point import PointMass
 from vaescope.families.sphere import PowerSpherical, VonMisesFisher
 
-__all__ = [
-    "Bernoulli",
-    "Categorical",
-    "CategoricalCodes",
-    "ContinuousBernoulli",
-    "DiagonalNormal",
-    "DiscretisedLogistic",
-    "Family",
-    "Gaussian",
-    "Laplace",
-    "LogisticMixture",
-    "OptimalGaussian",
-    "PixelGaussian",
-    "PixelLevels",
-    "PointMass",
-    "PowerSpherical",
-    "VonMisesFisher",
-]
+__all__ = ["Bernoulli", "Categorical", "CategoricalCodes", "ContinuousBernoulli", "DiagonalNormal", "DiscretisedLogistic", "Family", "FullNormal", "Gaussian", "InverseAutoregressive", "Laplace", "LogisticMixture", "OptimalGaussian", "PixelGaussian", "PixelLevels", "PointMass", "PowerSpherical", "VonMisesFisher"]
