@@ -16,4 +16,23 @@ from vaescope.distributions.sphere import HypersphericalUniform, unit
 from vaescope.distributions.views import centre, nearest, quantiles, tempered
 from vaescope.distributions.von_mises_fisher import VonMisesFisher
 
-__all__ = ["ContinuousBernoulli", "DiscretisedLogistic", "Flow", "FullNormal", "HypersphericalUniform", "Levels", "LogisticMixture", "PointMass", "PowerSpherical", "VonMisesFisher", "centre", "diagonal_normal", "logistic_at", "mixture", "nearest", "quantiles", "tempered", "unit"]
+__all__ = [
+    "ContinuousBernoulli",
+    "DiscretisedLogistic",
+    "Flow",
+    "FullNormal",
+    "HypersphericalUniform",
+    "Levels",
+    "LogisticMixture",
+    "PointMass",
+    "PowerSpherical",
+    "VonMisesFisher",
+    "centre",
+    "diagonal_normal",
+    "logistic_at",
+    "mixture",
+    "nearest",
+    "quantiles",
+    "tempered",
+    "unit",
+]

@@ -18,4 +18,23 @@ from vaescope.families.pixel_levels import Categorical, DiscretisedLogistic, Log
 from vaescope.families.point import PointMass
 from vaescope.families.sphere import PowerSpherical, VonMisesFisher
 
-__all__ = ["Bernoulli", "Categorical", "CategoricalCodes", "ContinuousBernoulli", "DiagonalNormal", "DiscretisedLogistic", "Family", "FullNormal", "Gaussian", "InverseAutoregressive", "Laplace", "LogisticMixture", "OptimalGaussian", "PixelGaussian", "PixelLevels", "PointMass", "PowerSpherical", "VonMisesFisher"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "CategoricalCodes",
+    "ContinuousBernoulli",
+    "DiagonalNormal",
+    "DiscretisedLogistic",
+    "Family",
+    "FullNormal",
+    "Gaussian",
+    "InverseAutoregressive",
+    "Laplace",
+    "LogisticMixture",
+    "OptimalGaussian",
+    "PixelGaussian",
+    "PixelLevels",
+    "PointMass",
+    "PowerSpherical",
+    "VonMisesFisher",
+]

@@ -79,7 +79,7 @@ class Flat(Architecture):
         seen = (shape[0] + 1, *shape[1:]) if classes else shape
         beside = label_channel(classes, shape) if classes else None
         posterior = Conditional(self.network.encoder(seen, family.inputs), family, ndims=3, beside=beside)
-        prior.borrow(posterior, family.support, shape)
+        prior.borrow(posterior, family, shape)
         if prior.support != family.support:
             raise UsageError(
                 f"the posterior {type(family).__name__} gives latents on the {family.support}, "
