@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal, Uniform, kl_divergence
 
 from vaescope.config import Config, Trainer
+from vaescope.data.dataset import ImageData
 from vaescope.data.images import ImageSet
 from vaescope.distributions import Flow, FullNormal, centre, diagonal_normal, mixture, quantiles, tempered
 from vaescope.errors import UsageError
@@ -515,9 +516,15 @@ def test_pseudo_inputs_start_at_images_and_differ() -> None:
 
 
 def test_a_run_starts_pseudo_inputs_at_its_training_images(images: ImageSet) -> None:
-    settings = Config(model=Flat(network=MLP(width=16), prior=VampPrior), trainer=Trainer(batch_size=20))
+    model = Flat(network=MLP(width=16), prior=VampPrior)
+    settings = Config(data=ImageData("sample", targets="grey"), model=model, trainer=Trainer(batch_size=20))
     prior = begin(settings, images, torch.device("cpu")).model.prior
     assert torch.equal(prior.inputs, images.train.images[:100] / 255)  # type: ignore[arg-type]
+
+
+def test_pseudo_inputs_of_a_labelled_model_are_refused() -> None:
+    with pytest.raises(UsageError, match="use the prior NormalMixture, or no labels"):
+        Flat(network=MLP(width=16), prior=VampPrior, labels=True)((1, 28, 28), classes=3)
 
 
 def test_pseudo_inputs_at_binary_images_move() -> None:

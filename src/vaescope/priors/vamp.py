@@ -14,6 +14,9 @@ from vaescope.nets import Shape
 from vaescope.priors.prior import Prior
 
 
+LABELLED = "VampPrior has no labels for its pseudo-inputs: use the prior NormalMixture, or no labels"
+
+
 class VampPrior(Prior):
     r"""The "variational mixture of posteriors" prior, :math:`\sum_k \pi_k\, q(z \mid u_k)`.
 
@@ -58,6 +61,8 @@ class VampPrior(Prior):
                 "VampPrior encodes its pseudo-inputs, over which batch normalisation would average: "
                 "set norm of the network to layer, group or none"
             )
+        if getattr(posterior, "beside", None) is not None:
+            raise UsageError(LABELLED)
         self.support = family.support
         self.inputs = nn.Parameter(torch.rand(len(self.logits), *shape))
         self._lender = (posterior,)  # in a tuple, so that it is not registered as a part of the prior as well
@@ -74,7 +79,7 @@ class VampPrior(Prior):
     def forward(self, context: Tensor | None = None) -> Distribution:
         """The prior, with event shape (D,)."""
         if context is not None:
-            raise UsageError("VampPrior has no labels for its pseudo-inputs: use the prior NormalMixture, or no labels")
+            raise UsageError(LABELLED)
         if not self._lender:
             raise UsageError("VampPrior has no posterior to borrow: build it as the prior of a model")
         return mixture(self.logits, self._lender[0](self.inputs))
