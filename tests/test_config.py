@@ -13,6 +13,8 @@ from vaescope.choices import components, keys_of
 from vaescope.cli.train import dump, parser
 from vaescope.config import Config
 from vaescope.errors import UsageError
+from vaescope.nets import DeepConv
+from vaescope.objectives import Capacity
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
@@ -69,6 +71,16 @@ def test_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
     content = plain(["--config", str(tmp_path / "c.yaml"), "--trainer.epochs", "5"])
     assert content["trainer"]["epochs"] == 5  # type: ignore[index]
     assert content["trainer"]["batch_size"] == 7  # type: ignore[index]
+
+
+def test_a_class_that_is_named_starts_from_its_own_defaults(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "model: {class_path: Flat, init_args: {network: DeepConv}}\nobjective: {class_path: Capacity}\n"
+    )
+    for words in (["--config", str(tmp_path / "c.yaml")], ["--model.network=DeepConv", "--objective", "Capacity"]):
+        built = build([*words, "--objective.gamma", "7"])
+        assert built.model.network == DeepConv()  # type: ignore[attr-defined]
+        assert built.objective == Capacity(gamma=7.0)
 
 
 @pytest.mark.parametrize("name", components())

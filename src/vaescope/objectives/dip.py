@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from vaescope.distributions import centre
 from vaescope.models import VAE
 from vaescope.objectives.codes import check_weights, code
 from vaescope.objectives.objective import Objective, Terms
@@ -90,14 +91,15 @@ class DIPVAE1(_DIPVAE):
         UsageError: For a negative weight.
     """
 
+    needs_pathwise = True
     of: ClassVar[str] = "the posterior means"
 
     off_diagonal: float = 10.0
     diagonal: float = 100.0
 
     def covariance(self, q: Distribution) -> Tensor:
-        """The covariance of the means."""
-        return covariance(q.mean)
+        """The covariance of the means, or of the centres where a mean has no formula, as that of a flow."""
+        return covariance(centre(q))
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,11 @@ from vaescope.objectives.terms import distortion, exact_rate, log_ratio
 class Weighted(Objective):
     """An objective that is a function of the log-weights of several draws.
 
-    Each draw costs a pass of the decoder, and the encoder is run once.
+    Each draw costs a pass of the decoder, and the encoder is run once. The gradient of a weight goes through its draw,
+    so a straight-through one would leave out most of it.
     """
 
+    needs_pathwise = True
     samples: int
 
     def __post_init__(self) -> None:

@@ -13,7 +13,6 @@ from vaescope.families import Family
 from vaescope.nets import Shape
 from vaescope.priors.prior import Prior
 
-
 LABELLED = "VampPrior has no labels for its pseudo-inputs: use the prior NormalMixture, or no labels"
 
 
