@@ -6,9 +6,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vaescope.models import VAE
+from vaescope.models import VAE, Trace
 from vaescope.nets import Shape, vector_critic
-from vaescope.objectives.codes import check_positive, check_weights, code, measured_rate, prior_draws, prior_fit
+from vaescope.objectives.checks import check_amounts, check_positive
+from vaescope.objectives.codes import code, measured_rate, prior_draws, prior_fit
 from vaescope.objectives.critics import adam, look, share_right, taken_for_made, taken_for_real
 from vaescope.objectives.objective import Adversarial, Terms
 from vaescope.objectives.terms import distortion
@@ -46,7 +47,7 @@ class AdversarialAutoencoder(Adversarial):
     lr: float = 1e-3
 
     def __post_init__(self) -> None:
-        check_weights(self, "weight")
+        check_amounts(self, "weight")
         check_positive(self, "width", "layers", "lr")
 
     def __str__(self) -> str:
@@ -60,16 +61,8 @@ class AdversarialAutoencoder(Adversarial):
         """Adam."""
         return adam(critic, self.lr)
 
-    def __call__(
-        self,
-        model: VAE,
-        x: Tensor,
-        context: Tensor | None = None,
-        progress: float = 1.0,
-        critic: nn.Module | None = None,
-    ) -> Terms:
+    def judged(self, model: VAE, trace: Trace, x: Tensor, context: Tensor | None, critic: nn.Module | None) -> Terms:
         """The loss, the distortion, where there is one the rate, and with a critic its verdict on the codes."""
-        trace = model(x, context)
         d, fit = distortion(trace, x).mean(), prior_fit(model, code(trace))
         terms = {"loss": d + sum(fit.values()), "distortion": d, **measured_rate(model, trace), **fit}
         if critic is None:

@@ -8,7 +8,8 @@ from torch import Tensor
 from vaescope.errors import UsageError
 from vaescope.models import VAE
 from vaescope.objectives.aggregate import Estimator, log_weights, split
-from vaescope.objectives.codes import check_weights, code
+from vaescope.objectives.checks import check_amounts
+from vaescope.objectives.codes import code
 from vaescope.objectives.objective import Objective, Terms
 from vaescope.objectives.terms import distortion, rate
 
@@ -46,7 +47,7 @@ class BetaTCVAE(Objective):
     images: int = 50_000
 
     def __post_init__(self) -> None:
-        check_weights(self, "alpha", "beta", "gamma")
+        check_amounts(self, "alpha", "beta", "gamma")
         if self.images < 2:
             raise UsageError(f"BetaTCVAE got images {self.images}: give the number of training images, such as 50000")
 

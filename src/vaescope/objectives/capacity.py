@@ -38,7 +38,7 @@ class Capacity(Objective):
     warmup: Schedule = Ramp(start=0.0, end=1.0, share=0.5)
 
     def __post_init__(self) -> None:
-        check_amounts("Capacity", nats=self.nats, gamma=self.gamma)
+        check_amounts(self, "nats", "gamma")
 
     def __str__(self) -> str:
         return f"distortion + {self.gamma:g} × |rate − {self.nats * self.warmup(1.0):g}|"

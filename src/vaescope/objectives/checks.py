@@ -1,50 +1,36 @@
-"""What the settings of objectives and schedules may be, refused in one line where they are not."""
+"""What the settings of objectives and schedules may be, refused in one line where they are not.
+
+Every check takes the object and the names of its settings, and raises a ``UsageError`` for the first that is wrong.
+"""
 
 import math
+from collections.abc import Callable
 
 from vaescope.errors import UsageError
 
 
-def check_shares(owner: str, **shares: float) -> None:
-    """Refuses what is no share, by its key.
-
-    Args:
-        owner: The name of the class that the keys belong to.
-        shares: The values by their keys.
-
-    Raises:
-        UsageError: For a value that is not between 0 and 1.
-    """
-    for name, share in shares.items():
-        if not 0 <= share <= 1:
-            raise UsageError(f"{owner} got {name} {share}: give a share between 0 and 1, such as 0.2")
+def check_shares(owner: object, *names: str) -> None:
+    """Refuses what is not between 0 and 1."""
+    _check(owner, names, lambda value: 0 <= value <= 1, "a share between 0 and 1, such as 0.2")
 
 
-def check_amounts(owner: str, **amounts: float) -> None:
-    """Refuses what is no weight and no amount, by its key.
-
-    Args:
-        owner: The name of the class that the keys belong to.
-        amounts: The values by their keys.
-
-    Raises:
-        UsageError: For a value that is negative, infinite or not a number.
-    """
-    for name, amount in amounts.items():
-        if not 0 <= amount < math.inf:
-            raise UsageError(f"{owner} got {name} {amount}: give a number of at least 0")
+def check_amounts(owner: object, *names: str) -> None:
+    """Refuses weights and amounts that are negative, infinite or not a number."""
+    _check(owner, names, lambda value: 0 <= value < math.inf, "a number of at least 0")
 
 
-def check_counts(owner: str, **counts: int) -> None:
-    """Refuses what is no count, by its key.
+def check_positive(owner: object, *names: str) -> None:
+    """Refuses sizes and scales that are not above zero, infinite or not a number."""
+    _check(owner, names, lambda value: 0 < value < math.inf, "a number above 0")
 
-    Args:
-        owner: The name of the class that the keys belong to.
-        counts: The values by their keys.
 
-    Raises:
-        UsageError: For a value that is not a whole number of at least 1.
-    """
-    for name, count in counts.items():
-        if not (isinstance(count, int) and count >= 1):
-            raise UsageError(f"{owner} got {name} {count}: give a whole number of at least 1")
+def check_counts(owner: object, *names: str) -> None:
+    """Refuses what is not a whole number of at least 1."""
+    _check(owner, names, lambda value: isinstance(value, int) and value >= 1, "a whole number of at least 1")
+
+
+def _check(owner: object, names: tuple[str, ...], right: Callable[[float], bool], expected: str) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        if not right(value):
+            raise UsageError(f"{type(owner).__name__} got {name} {value}: give {expected}")

@@ -1,12 +1,10 @@
 """What objectives share that look at the codes of a batch: the draws of q(z|x), against draws of p(z)."""
 
-import math
-
 from torch import Tensor
 
 from vaescope.errors import UsageError
 from vaescope.models import VAE, Site, Trace
-from vaescope.objectives.objective import Objective, Terms
+from vaescope.objectives.objective import Terms
 from vaescope.objectives.terms import rate
 
 
@@ -64,35 +62,3 @@ def prior_fit(model: VAE, site: Site) -> Terms:
     if not any(parameter.requires_grad for parameter in model.prior.parameters()):
         return {}
     return {"cross_entropy": -site.p.log_prob(site.z.detach()).mean()}
-
-
-def check_weights(objective: Objective, *names: str) -> None:
-    """Refuses weights that are negative or not finite.
-
-    Args:
-        objective: The objective that has them.
-        names: Their names.
-
-    Raises:
-        UsageError: With the first of them.
-    """
-    for name in names:
-        if not 0 <= getattr(objective, name) < math.inf:
-            given = f"{type(objective).__name__} got {name} {getattr(objective, name)}"
-            raise UsageError(f"{given}: give a weight of at least 0")
-
-
-def check_positive(objective: Objective, *names: str) -> None:
-    """Refuses sizes and scales that are not above zero.
-
-    Args:
-        objective: The objective that has them.
-        names: Their names.
-
-    Raises:
-        UsageError: With the first of them.
-    """
-    for name in names:
-        if not 0 < getattr(objective, name) < math.inf:
-            given = f"{type(objective).__name__} got {name} {getattr(objective, name)}"
-            raise UsageError(f"{given}: give a number above 0")

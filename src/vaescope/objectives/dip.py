@@ -13,7 +13,8 @@ from torch.distributions import Distribution
 
 from vaescope.distributions import centre
 from vaescope.models import VAE
-from vaescope.objectives.codes import check_weights, code
+from vaescope.objectives.checks import check_amounts
+from vaescope.objectives.codes import code
 from vaescope.objectives.objective import Objective, Terms
 from vaescope.objectives.terms import distortion, rate
 
@@ -51,7 +52,7 @@ class _DIPVAE(Objective):
     diagonal: float = 10.0
 
     def __post_init__(self) -> None:
-        check_weights(self, "off_diagonal", "diagonal")
+        check_amounts(self, "off_diagonal", "diagonal")
 
     @abstractmethod
     def covariance(self, q: Distribution) -> Tensor:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vaescope.models import VAE
+from vaescope.models import VAE, Trace
 from vaescope.nets import Shape, vector_critic
-from vaescope.objectives.codes import check_positive, check_weights, code
+from vaescope.objectives.checks import check_amounts, check_positive
+from vaescope.objectives.codes import code
 from vaescope.objectives.critics import adam, look, share_right
 from vaescope.objectives.objective import Adversarial, Terms
 from vaescope.objectives.terms import distortion, rate
@@ -57,7 +58,7 @@ class FactorVAE(Adversarial):
     lr: float = 1e-4
 
     def __post_init__(self) -> None:
-        check_weights(self, "gamma")
+        check_amounts(self, "gamma")
         check_positive(self, "width", "layers", "lr")
 
     def __str__(self) -> str:
@@ -71,16 +72,8 @@ class FactorVAE(Adversarial):
         """Adam."""
         return adam(critic, self.lr)
 
-    def __call__(
-        self,
-        model: VAE,
-        x: Tensor,
-        context: Tensor | None = None,
-        progress: float = 1.0,
-        critic: nn.Module | None = None,
-    ) -> Terms:
+    def judged(self, model: VAE, trace: Trace, x: Tensor, context: Tensor | None, critic: nn.Module | None) -> Terms:
         """The loss, the distortion, the rate and, with a critic, the total correlation of a batch, in nats."""
-        trace = model(x, context)
         d, r = distortion(trace, x).mean(), rate(trace).mean()
         if critic is None:
             return {"loss": d + r, "distortion": d, "rate": r}

@@ -46,9 +46,9 @@ class FreeBits(Objective):
     warmup: Schedule = Ramp(start=0.1, end=1.0, share=0.2)
 
     def __post_init__(self) -> None:
-        check_amounts("FreeBits", nats=self.nats, beta=self.beta)
+        check_amounts(self, "nats", "beta")
         if self.groups is not None:
-            check_counts("FreeBits", groups=self.groups)
+            check_counts(self, "groups")
 
     def __str__(self) -> str:
         of = "latent" if self.groups is None else "group" if self.groups > 1 else "image"

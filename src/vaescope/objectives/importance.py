@@ -22,7 +22,7 @@ class Grouped(Weighted):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(type(self).__name__, groups=self.groups)
+        check_counts(self, "groups")
 
     @property
     def draws(self) -> int:
@@ -121,7 +121,7 @@ class CIWAE(Weighted):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_shares("CIWAE", beta=self.beta)
+        check_shares(self, "beta")
 
     def __str__(self) -> str:
         return f"−({self.beta:g} × ELBO + {1 - self.beta:g} × importance weighted bound) of {self.samples} draws"

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from vaescope.errors import UsageError
 from vaescope.models import VAE
-from vaescope.objectives.codes import check_positive, code, prior_draws
+from vaescope.objectives.checks import check_positive
+from vaescope.objectives.codes import code, prior_draws
 from vaescope.objectives.mmd import Kernel, mmd
 from vaescope.objectives.objective import Objective, Terms
 from vaescope.objectives.terms import distortion, rate

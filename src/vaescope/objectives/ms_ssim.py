@@ -7,7 +7,7 @@ from torch import Tensor
 from vaescope.errors import UsageError
 from vaescope.models import VAE
 from vaescope.nets import ms_ssim
-from vaescope.objectives.codes import check_positive, check_weights
+from vaescope.objectives.checks import check_amounts, check_positive
 from vaescope.objectives.objective import Objective, Terms
 from vaescope.objectives.terms import distortion, rate
 
@@ -42,7 +42,7 @@ class MSSSIM(Objective):
     span: float = 1.0
 
     def __post_init__(self) -> None:
-        check_weights(self, "beta")
+        check_amounts(self, "beta")
         check_positive(self, "span")
         if not 0 <= self.weight < 1:
             raise UsageError(f"MSSSIM got weight {self.weight}: give a share from 0 to below 1, such as 0.84")

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from vaescope.models import VAE
-from vaescope.objectives.codes import check_weights, code, measured_rate, prior_fit
+from vaescope.objectives.checks import check_amounts
+from vaescope.objectives.codes import code, measured_rate, prior_fit
 from vaescope.objectives.objective import Objective, Terms
 from vaescope.objectives.terms import distortion
 
@@ -33,7 +34,7 @@ class RAE(Objective):
     decoder: float = 0.01
 
     def __post_init__(self) -> None:
-        check_weights(self, "beta", "decoder")
+        check_amounts(self, "beta", "decoder")
 
     @abstractmethod
     def penalty(self, model: VAE, z: Tensor, context: Tensor | None = None) -> Tensor:

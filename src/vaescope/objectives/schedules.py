@@ -47,7 +47,7 @@ class Constant(Schedule):
     value: float = 1.0
 
     def __post_init__(self) -> None:
-        check_amounts("Constant", value=self.value)
+        check_amounts(self, "value")
 
     def __call__(self, progress: float) -> float:
         """The value, whatever ``progress`` is."""
@@ -73,8 +73,8 @@ class Ramp(Schedule):
     share: float = 0.2
 
     def __post_init__(self) -> None:
-        check_shares("Ramp", share=self.share)
-        check_amounts("Ramp", start=self.start, end=self.end)
+        check_shares(self, "share")
+        check_amounts(self, "start", "end")
 
     def __call__(self, progress: float) -> float:
         """The value at ``progress``, a share between 0 and 1."""
@@ -113,9 +113,9 @@ class Cyclical(Schedule):
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        check_counts("Cyclical", cycles=self.cycles)
-        check_shares("Cyclical", share=self.share)
-        check_amounts("Cyclical", start=self.start, end=self.end)
+        check_counts(self, "cycles")
+        check_shares(self, "share")
+        check_amounts(self, "start", "end")
 
     @property
     def shortest(self) -> int:
@@ -162,8 +162,8 @@ class Sigmoid(Schedule):
     steepness: float = 10.0
 
     def __post_init__(self) -> None:
-        check_shares("Sigmoid", share=self.share, middle=self.middle)
-        check_amounts("Sigmoid", start=self.start, end=self.end)
+        check_shares(self, "share", "middle")
+        check_amounts(self, "start", "end")
         if not 1e-6 <= self.steepness < math.inf:
             raise UsageError(f"Sigmoid got steepness {self.steepness}: give a positive number, such as 10")
 
@@ -191,8 +191,8 @@ class WarmupDecay(Schedule):
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        check_shares("WarmupDecay", share=self.share)
-        check_amounts("WarmupDecay", final=self.final)
+        check_shares(self, "share")
+        check_amounts(self, "final")
 
     def __call__(self, progress: float) -> float:
         """The factor at ``progress``, a share between 0 and 1."""

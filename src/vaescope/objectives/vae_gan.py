@@ -9,7 +9,8 @@ from torch.optim import Optimizer
 from vaescope.errors import UsageError
 from vaescope.models import VAE, Trace
 from vaescope.nets import Critic, Shape, image_critic
-from vaescope.objectives.codes import check_positive, check_weights, code, prior_draws
+from vaescope.objectives.checks import check_amounts, check_positive
+from vaescope.objectives.codes import code, prior_draws
 from vaescope.objectives.critics import adam, look, share_right, taken_for_made, taken_for_real
 from vaescope.objectives.objective import Adversarial, Terms
 from vaescope.objectives.terms import distortion, rate
@@ -57,7 +58,7 @@ class VAEGAN(Adversarial):
     lr: float = 2e-4
 
     def __post_init__(self) -> None:
-        check_weights(self, "beta", "similarity", "adversarial")
+        check_amounts(self, "beta", "similarity", "adversarial")
         check_positive(self, "pixels", "channels", "levels", "lr")
 
     def __str__(self) -> str:
@@ -74,16 +75,8 @@ class VAEGAN(Adversarial):
         """Adam."""
         return adam(critic, self.lr)
 
-    def __call__(
-        self,
-        model: VAE,
-        x: Tensor,
-        context: Tensor | None = None,
-        progress: float = 1.0,
-        critic: nn.Module | None = None,
-    ) -> Terms:
+    def judged(self, model: VAE, trace: Trace, x: Tensor, context: Tensor | None, critic: nn.Module | None) -> Terms:
         """The loss, the distortion, the rate and, with a critic, the distance in its features and its verdict."""
-        trace = model(x, context)
         d, r = distortion(trace, x).mean(), rate(trace).mean()
         terms = {"loss": self.pixels * d + self.beta * r, "distortion": d, "rate": r}
         if critic is None:

@@ -6,7 +6,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from vaescope.models import VAE
-from vaescope.objectives.codes import check_positive, check_weights, code, measured_rate, prior_draws, prior_fit
+from vaescope.objectives.checks import check_amounts, check_positive
+from vaescope.objectives.codes import code, measured_rate, prior_draws, prior_fit
 from vaescope.objectives.mmd import Kernel, mmd
 from vaescope.objectives.objective import Objective, Terms
 from vaescope.objectives.terms import distortion
@@ -41,7 +42,7 @@ class WAE(Objective):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_weights(self, "weight")
+        check_amounts(self, "weight")
         check_positive(self, "scale")
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ class Weighted(Objective):
     samples: int
 
     def __post_init__(self) -> None:
-        check_counts(type(self).__name__, samples=self.samples)
+        check_counts(self, "samples")
 
     @property
     def draws(self) -> int:
