@@ -15,6 +15,7 @@ from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Transform, constraints
 from zuko.flows import GeneralCouplingTransform, MaskedAutoregressiveTransform
 from zuko.lazy import LazyComposedTransform, LazyTransform
+from zuko.transforms import MonotonicAffineTransform
 
 from vaescope.distributions.views import centre, tempered
 from vaescope.errors import UsageError
@@ -84,6 +85,23 @@ def _(distribution: Flow) -> Tensor:
 @tempered.register
 def _(distribution: Flow, temperature: float) -> Flow:
     return Flow(tempered(distribution.base, temperature), distribution.transform)
+
+
+STRETCH = 8.0
+"""The largest factor by which all steps of an affine flow together stretch or squeeze."""
+
+SHIFT = 8.0
+"""The largest shift of one step."""
+
+
+def affine(transforms: int) -> Callable[..., Transform]:
+    """The step of one number in an affine flow: stretched, then shifted, both within bounds so that nothing overflows.
+
+    Args:
+        transforms: The number of steps, which share what they may stretch.
+    """
+    slope = STRETCH ** (-1 / transforms)
+    return lambda shift, scale: MonotonicAffineTransform(SHIFT * (shift / SHIFT).tanh(), scale, slope=slope)
 
 
 def autoregressive(

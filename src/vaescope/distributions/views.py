@@ -13,8 +13,8 @@ from torch.distributions import Distribution, Independent, MixtureSameFamily, Mu
 
 from vaescope.errors import UsageError
 
-DRAWS = 20_000
-"""How many draws stand for a distribution whose quantiles have no formula."""
+DRAWS = (1000,) * 5
+"""How many draws stand for a distribution whose quantiles have no formula, a few at a time: some take much memory."""
 
 
 @singledispatch
@@ -115,7 +115,7 @@ def quantiles(distribution: Distribution, probabilities: Tensor) -> Tensor:
         return loc[:, None] + scale[:, None] * torch.special.ndtri(probabilities)
     if isinstance(distribution, MixtureSameFamily) and _normals(distribution.component_distribution):
         return _mixture_quantiles(distribution, probabilities)
-    return torch.quantile(distribution.sample((DRAWS,)), probabilities, dim=0).T
+    return torch.quantile(torch.cat([distribution.sample((n,)) for n in DRAWS]), probabilities, dim=0).T
 
 
 def _normals(distribution: Distribution) -> bool:

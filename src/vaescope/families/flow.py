@@ -1,24 +1,15 @@
 """Posteriors that are normalising flows."""
 
-from functools import partial
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
-from zuko.transforms import MonotonicAffineTransform
 
 from vaescope.distributions import Flow
-from vaescope.distributions.flow import autoregressive, check_steps
+from vaescope.distributions.flow import affine, autoregressive, check_steps
 from vaescope.errors import UsageError
 from vaescope.families.family import Family, check_vector
 from vaescope.families.normal import DiagonalNormal
 from vaescope.nets import Shape
-
-STRETCH = 8.0
-"""The largest factor by which all steps together stretch or squeeze."""
-
-SHIFT = 8.0
-"""The largest shift of one step."""
 
 
 class InverseAutoregressive(Family):
@@ -29,8 +20,8 @@ class InverseAutoregressive(Family):
 
     The encoder gives the diagonal normal and the vector :math:`c`. A draw takes one pass for each step, and its
     log-probability comes with it; that of any other value takes D passes. The steps start as the identity, with the
-    latents in reverse order in every other one. Their shifts are bounded by 8, and so is what all of them together
-    stretch: the sigmoid gate of the paper is as stable, but is no identity and can only contract.
+    latents in reverse order in every other one. Their shifts and what all of them together stretch are bounded: the
+    sigmoid gate of the paper is as stable, but is no identity and can only contract.
 
     References:
         | Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016)
@@ -58,8 +49,7 @@ class InverseAutoregressive(Family):
             raise UsageError(f"InverseAutoregressive got context {context}: give at least 1, such as 32")
         self.context = context
         self.base = DiagonalNormal(shape)
-        step = partial(_bounded_affine, slope=STRETCH ** (-1 / transforms))
-        self.steps = autoregressive(self.shape[0], transforms, width, step, ((), ()), context)
+        self.steps = autoregressive(self.shape[0], transforms, width, affine(transforms), ((), ()), context)
 
     @property
     def inputs(self) -> Shape:
@@ -74,8 +64,3 @@ class InverseAutoregressive(Family):
     def start(self, mean: Tensor) -> Tensor:
         """The parameters of a unit normal around ``mean``, as long as the steps are the identity."""
         return torch.cat((self.base.start(mean), mean.new_zeros(self.context)))
-
-
-def _bounded_affine(shift: Tensor, scale: Tensor, slope: float) -> MonotonicAffineTransform:
-    """One number stretched by a factor between ``slope`` and its inverse, then shifted."""
-    return MonotonicAffineTransform(SHIFT * (shift / SHIFT).tanh(), scale, slope=slope)

@@ -9,7 +9,7 @@ from zuko.lazy import LazyTransform
 from zuko.transforms import MonotonicRQSTransform
 
 from vaescope.distributions import Flow
-from vaescope.distributions.flow import autoregressive, check_steps, coupling
+from vaescope.distributions.flow import affine, autoregressive, check_steps, coupling
 from vaescope.errors import UsageError
 from vaescope.priors.normal import StandardNormal
 from vaescope.priors.prior import Prior
@@ -37,19 +37,18 @@ class _Flowing(Prior, ABC):
 
 
 class AutoregressiveFlow(_Flowing):
-    r"""A masked autoregressive flow with splines.
+    r"""A masked autoregressive flow.
 
-    .. math:: \epsilon_i = f(z_i; z_{<i}), \quad \log p(z) = \log N(\epsilon; 0, I) + \sum_i \log f'(z_i; z_{<i})
+    .. math:: \epsilon_i = e^{s(z_{<i})} z_i + b(z_{<i}), \quad
+              \log p(z) = \log N(\epsilon; 0, I) + \sum_i s(z_{<i})
 
-    A density takes one pass of each step, a draw as many as there are latents: training is as fast as with
-    :class:`CouplingFlow`, and samples come slower. It starts as the standard normal, with the latents in reverse order
-    in every other step. With one latent the steps are splines without a network.
+    A density takes one pass of each step, a draw as many as there are latents: training is fast, and samples come
+    slower. Its steps are affine, which costs a tenth of the splines of :class:`CouplingFlow`. It starts as the standard
+    normal, with the latents in reverse order in every other step. With one latent it stays a normal.
 
     References:
         | Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017)
         | https://arxiv.org/abs/1705.07057
-        | Neural Spline Flows (Durkan et al., 2019)
-        | https://arxiv.org/abs/1906.04032
         | Variational Lossy Autoencoder (Chen et al., 2017), for the flow as a prior
         | https://arxiv.org/abs/1611.02731
 
@@ -64,7 +63,7 @@ class AutoregressiveFlow(_Flowing):
 
     def __init__(self, latent: int, transforms: int = 3, width: int = 64) -> None:
         check_steps("AutoregressiveFlow", transforms, width)
-        super().__init__(latent, autoregressive(latent, transforms, width, SPLINE, SHAPES))
+        super().__init__(latent, autoregressive(latent, transforms, width, affine(transforms), ((), ())))
 
 
 class CouplingFlow(_Flowing):
