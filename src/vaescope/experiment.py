@@ -25,7 +25,7 @@ from vaescope.families import PixelLevels
 from vaescope.files import atomic_file
 from vaescope.metrics import negative_elbo
 from vaescope.models import VAE
-from vaescope.objectives import Adversarial, Objective, Terms
+from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
 from vaescope.run import FORMAT, make_scene, one_line, validation_examples
 from vaescope.streams import stream
@@ -86,6 +86,26 @@ def check_levels(family: PixelLevels, target: Target, name: str) -> None:
     if target.levels != family.levels:
         bits = target.levels.bit_length() - 1
         raise UsageError(f"{has} {target.levels}: set model.likelihood.bits to {bits}")
+
+
+def check_schedules(settings: Config, total: int) -> None:
+    """Refuses a run that is too short for one of its schedules to run its course.
+
+    Args:
+        settings: The config.
+        total: The number of steps of the run.
+
+    Raises:
+        UsageError: If there is such a schedule.
+    """
+    for part in ("objective", "trainer"):
+        for name, schedule in schedules_of(getattr(settings, part), part):
+            if schedule.shortest > total:
+                course = ", ".join(f"{n} {key}" for key, n in vars(schedule).items() if type(n) is int) or "course"
+                raise UsageError(
+                    f"{name} {type(schedule).__name__} needs at least {schedule.shortest:,} steps for its {course}, "
+                    f"but the run has {total:,}: train longer (trainer.epochs, trainer.steps), or take another one"
+                )
 
 
 def train(
@@ -193,11 +213,12 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
         settings.seed,
         None if context is None else context.to(device),
     )
+    total = trainer.total(batches.steps_per_epoch)
+    check_schedules(settings, total)
     critic = make_critic(settings.objective, model, images)
     with explained("the optimizer cannot be built"):
         players = cast(settings, model, critic if critic is None else critic.to(device))
     torch.manual_seed(stream(settings.seed, "latents"))
-    total = trainer.total(batches.steps_per_epoch)
     return State(model, settings.objective, players, batches, total, critic=critic)
 
 

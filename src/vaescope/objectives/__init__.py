@@ -15,7 +15,16 @@ from vaescope.objectives.pathwise import DReG, StickingTheLanding
 from vaescope.objectives.piwae import PIWAE
 from vaescope.objectives.rae import RAEL2, RAEGradientPenalty
 from vaescope.objectives.renyi import Renyi
-from vaescope.objectives.schedules import Constant, Cyclical, Ramp, Schedule, Sigmoid, WarmupDecay
+from vaescope.objectives.schedules import (
+    Constant,
+    Cyclical,
+    Ramp,
+    Schedule,
+    Sigmoid,
+    WarmupDecay,
+    arrival,
+    schedules_of,
+)
 from vaescope.objectives.terms import (
     dimension_rates,
     distortion,
@@ -60,6 +69,7 @@ __all__ = [
     "StickingTheLanding",
     "Terms",
     "WarmupDecay",
+    "arrival",
     "dimension_rates",
     "distortion",
     "exact_rate",
@@ -68,4 +78,5 @@ __all__ = [
     "log_weight",
     "rate",
     "rates",
+    "schedules_of",
 ]

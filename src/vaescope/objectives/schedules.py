@@ -7,7 +7,8 @@ trap of schedules counted in steps or epochs, cannot be written down.
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
 
 from vaescope.errors import UsageError
 from vaescope.objectives.checks import check_amounts, check_counts, check_shares
@@ -20,6 +21,11 @@ class Schedule(ABC):
     def shortest(self) -> int:
         """The least number of steps in which the schedule can show its course; a run must not be shorter."""
         return 1
+
+    @property
+    def arrival(self) -> float:
+        """The share of the run after which the value stays as it is."""
+        return 1.0
 
     @abstractmethod
     def __call__(self, progress: float) -> float:
@@ -49,6 +55,11 @@ class Constant(Schedule):
     def __post_init__(self) -> None:
         check_amounts(self, "value")
 
+    @property
+    def arrival(self) -> float:
+        """It is there from the start."""
+        return 0.0
+
     def __call__(self, progress: float) -> float:
         """The value, whatever ``progress`` is."""
         return self.value
@@ -75,6 +86,11 @@ class Ramp(Schedule):
     def __post_init__(self) -> None:
         check_shares(self, "share")
         check_amounts(self, "start", "end")
+
+    @property
+    def arrival(self) -> float:
+        """The end of the ramp."""
+        return self.share
 
     def __call__(self, progress: float) -> float:
         """The value at ``progress``, a share between 0 and 1."""
@@ -122,6 +138,11 @@ class Cyclical(Schedule):
         """Two steps a cycle: with fewer there is none that rises and one that has risen."""
         return 2 * self.cycles
 
+    @property
+    def arrival(self) -> float:
+        """The end of the last rise."""
+        return (self.cycles - 1 + self.share) / self.cycles
+
     def __call__(self, progress: float) -> float:
         """The value at ``progress``, a share between 0 and 1."""
         if progress >= 1:
@@ -167,6 +188,11 @@ class Sigmoid(Schedule):
         if not 1e-6 <= self.steepness < math.inf:
             raise UsageError(f"Sigmoid got steepness {self.steepness}: give a positive number, such as 10")
 
+    @property
+    def arrival(self) -> float:
+        """The end of the rise."""
+        return self.share
+
     def __call__(self, progress: float) -> float:
         """The value at ``progress``, a share between 0 and 1."""
         done = _risen(progress, self.share)
@@ -200,3 +226,26 @@ class WarmupDecay(Schedule):
             return progress / self.share
         left = (1 - progress) / (1 - self.share) if self.share < 1 else 1.0
         return self.final + (1 - self.final) * left
+
+
+def schedules_of(part: object, name: str) -> Iterator[tuple[str, Schedule]]:
+    """Every schedule among the fields of a part of a config, and among the fields of these, with its dotted name.
+
+    Args:
+        part: An objective, a trainer, or anything else; what is no dataclass has none.
+        name: What the part is called, such as objective.
+    """
+    if isinstance(part, Schedule):
+        yield name, part
+    elif is_dataclass(part) and not isinstance(part, type):
+        for field in fields(part):
+            yield from schedules_of(getattr(part, field.name), f"{name}.{field.name}")
+
+
+def arrival(objective: object) -> float:
+    """The share of the run after which no weight of an objective changes any more.
+
+    Args:
+        objective: The objective.
+    """
+    return max((schedule.arrival for _, schedule in schedules_of(objective, "objective")), default=0.0)
