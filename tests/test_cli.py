@@ -25,7 +25,7 @@ from vaescope.run import Run
 
 PICTURES = {
     "training.png", "latent_space.png", "latent_representation.png", "reconstructions.png", "samples.png",
-    "traversals.png", "architecture.png", "latent_representation.gif", "latent_progression.gif",
+    "latent_activity.png", "traversals.png", "architecture.png", "latent_representation.gif", "latent_progression.gif",
 }  # fmt: skip
 
 

@@ -20,10 +20,11 @@ from vaescope.data.examples import Examples
 from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet
 from vaescope.data.targets import Target
+from vaescope.doctor import Doctor, findings, in_words, ready
 from vaescope.errors import RunError, UsageError
 from vaescope.families import PixelLevels
 from vaescope.files import atomic_file
-from vaescope.metrics import negative_elbo
+from vaescope.metrics import examine, negative_elbo
 from vaescope.models import VAE
 from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
@@ -143,7 +144,9 @@ def train(
     validation = validation_examples(state.model, target, images)
     latents = state.model.prior.latent
     recorder = Recorder(settings.figures.frames, *followed(settings, images, validation, latents), target)
-    written: list[Observer] = [MetricsLog(folder / "metrics.jsonl", settings.trainer.log_every)]
+    doctor = Doctor(validation, report)
+    log_file = MetricsLog(folder / "metrics.jsonl", settings.trainer.log_every, doctor.numbers)
+    written: list[Observer] = [doctor, log_file]  # in this order: the log writes what the doctor has found
     written += [recorder] if settings.figures.frames else []
     keeper = Checkpointer(folder / "checkpoints", settings.trainer.keep, written)
     if resume:
@@ -299,6 +302,8 @@ def conclude(
     begun = time.perf_counter()
     scene = make_scene(settings, folder, state.model, images, validation, state.best_step, state.best)
     files = pictures.draw(scene, folder / "figures", read_lines(folder / "metrics.jsonl"), frames)
+    latents = examine(state.model, validation)
+    wrong = findings(latents, state.objective) if ready(state) else ()
     summary = Summary(
         outcome=outcome,
         steps=state.step,
@@ -312,6 +317,9 @@ def conclude(
         drawing_seconds=time.perf_counter() - begun,
         folder=folder,
         figures=tuple(files),
+        latents=in_words(latents, wrong),
+        warnings=tuple(finding.text for finding in wrong),
+        anatomy=latents,
     )
     write_card(summary, settings, state.model, images)
     return summary
