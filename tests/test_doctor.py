@@ -20,7 +20,7 @@ from vaescope.distributions import Levels, PointMass, diagonal_normal
 from vaescope.doctor import EARLIEST, Doctor, findings, in_words
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
-from vaescope.families import CategoricalCodes, DiagonalNormal, PowerSpherical
+from vaescope.families import CategoricalCodes, DiagonalNormal, FullNormal, InverseAutoregressive, PowerSpherical
 from vaescope.families import PointMass as PointMassFamily
 from vaescope.metrics import Anatomy, anatomy, examine
 from vaescope.metrics.latents import aggregate_log_prob, divided_rate, normal_pairs
@@ -30,6 +30,7 @@ from vaescope.objectives import (
     ELBO,
     Constant,
     Cyclical,
+    FreeBits,
     Objective,
     Ramp,
     Sigmoid,
@@ -41,7 +42,7 @@ from vaescope.objectives import (
     schedules_of,
 )
 from vaescope.observers import Checkpointer, MetricsLog, read_lines
-from vaescope.priors import HypersphericalUniform, NormalMixture, StandardNormal, UniformCodes
+from vaescope.priors import CouplingFlow, HypersphericalUniform, NormalMixture, StandardNormal, UniformCodes
 from vaescope.train import Observer, Outcome, State, Trainer, fit
 
 
@@ -197,6 +198,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "mixture prior": {"prior": NormalMixture},
     "codes": {"posterior": CategoricalCodes, "prior": UniformCodes},
     "sphere": {"posterior": PowerSpherical, "prior": HypersphericalUniform},
+    "full normal": {"posterior": FullNormal},
+    "inverse autoregressive": {"posterior": InverseAutoregressive},
+    "flow prior": {"prior": CouplingFlow},
     "point": {"posterior": PointMassFamily},
     "labels": {"labels": True},
 }
@@ -216,7 +220,7 @@ def test_every_posterior_can_be_looked_at_and_stays_as_it_is(kind: str, images: 
     assert len(first.centre_variance) == first.latents == 5
     assert (first.mutual_information is None) == (kind == "point")
     assert first.mutual_information is None or first.mutual_information <= math.log(first.images) + 1e-6
-    assert (first.kl_per_latent is None) == (kind in ("mixture prior", "sphere", "point"))
+    assert (first.kl_per_latent is None) == (kind not in ("normal", "codes", "labels"))
     assert (first.active_units is None) == (kind in ("sphere", "point"))
     assert (first.codes_used is None) == (kind != "codes")
 
@@ -274,6 +278,8 @@ def test_a_large_weight_of_the_rate_is_named_first() -> None:
     (finding,) = findings(seen(0, 4, 0.0), ELBO(beta=500))
     assert "objective.beta is 500" in finding.text
     assert "objective.beta" not in findings(seen(0, 4, 0.0), ELBO())[0].text
+    assert "more nats for free" in findings(seen(0, 4, 0.0), FreeBits())[0].text
+    assert "warm" not in findings(seen(0, 4, 0.0), PlainObjective())[0].text
 
 
 def test_latents_that_are_not_needed_are_a_number_and_no_warning() -> None:

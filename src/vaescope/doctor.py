@@ -17,7 +17,7 @@ from torch import Tensor
 from vaescope.data.examples import Examples
 from vaescope.metrics import Anatomy, examine
 from vaescope.metrics.latents import ACTIVE
-from vaescope.objectives import Objective
+from vaescope.objectives import FreeBits, Objective
 from vaescope.train import Observer, State
 
 SILENT = 0.01
@@ -71,7 +71,7 @@ def findings(found: Anatomy, objective: Objective) -> tuple[Finding, ...]:
     """
     if found.images < FEWEST:
         return ()
-    return tuple(finding for finding in (collapse(found, objective), unused_codes(found)) if finding)
+    return tuple(finding for finding in (collapse(found, objective), unused_codes(found, objective)) if finding)
 
 
 def collapse(found: Anatomy, objective: Objective) -> Finding | None:
@@ -105,11 +105,14 @@ def remedy(objective: Objective) -> str:
     """What to try against a collapse."""
     beta = getattr(objective, "beta", None)
     weight = f"a lower weight of the rate (objective.beta is {beta:g}; 1 is the bound), " if beta and beta > 1 else ""
-    warmup = "a longer warm-up (objective.warmup.share 0.5), " if hasattr(objective, "warmup") else ""
-    return f"{weight}{warmup}free bits (objective FreeBits) or a smaller decoder"
+    warmup = "a longer warm-up (objective.warmup Ramp with share 0.5), " if hasattr(objective, "warmup") else ""
+    free = (
+        "more nats for free (objective.nats)" if isinstance(objective, FreeBits) else "free bits (objective FreeBits)"
+    )
+    return f"{weight}{warmup}{free} or a smaller decoder"
 
 
-def unused_codes(found: Anatomy) -> Finding | None:
+def unused_codes(found: Anatomy, objective: Objective) -> Finding | None:
     """Whether a latent leaves many of its codes unused."""
     if found.codes is None or found.codes_used is None or found.images < IMAGES_PER_CODE * found.codes:
         return None
@@ -117,12 +120,13 @@ def unused_codes(found: Anatomy) -> Finding | None:
     if found.codes - least < DEAD_CODES * found.codes:
         return None
     missing, of = found.latents * found.codes - sum(found.codes_used), found.latents * found.codes
-    return Finding(
-        "unused codes",
+    text = (
         f"codes go unused: {found.codes - least} of {found.codes} codes of latent {found.codes_used.index(least) + 1} "
-        f"are never used, {missing:,} of {of:,} in all; try fewer codes (model.posterior.codes and model.prior.codes), "
-        "or the whole weight of the rate from the start (objective.warmup Constant), which spreads images over them",
+        f"are never used, {missing:,} of {of:,} in all; try fewer codes (model.posterior.codes and model.prior.codes)"
     )
+    if hasattr(objective, "warmup"):
+        text += ", or no warm-up (objective.warmup Constant): the rate spreads images over codes"
+    return Finding("unused codes", text)
 
 
 def in_words(found: Anatomy, wrong: tuple[Finding, ...]) -> str:
