@@ -5,8 +5,10 @@ that says what to do.
 """
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +126,15 @@ def test_every_component_is_in_the_tables() -> None:
     assert set(of_kind(Prior)) | set(of_kind(Family)) == named
 
 
-@pytest.mark.parametrize(("posterior", "prior"), LATENTS, ids=str)
-@pytest.mark.parametrize("name", OBJECTIVES)
+def pairs() -> Iterator[Any]:
+    """Every objective with all latents. The quick tests take all objectives with the first and two with every one."""
+    for name, (posterior, prior) in product(OBJECTIVES, LATENTS):
+        quick = name in ("ELBO", "WAE") or (posterior, prior) == LATENTS[0]
+        identity = f"{name}-{posterior}-{prior}"
+        yield pytest.param(name, posterior, prior, id=identity, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("name", "posterior", "prior"), list(pairs()))
 def test_every_pair_of_model_and_objective_trains_or_is_refused(
     name: str, posterior: str, prior: str, images: ImageSet
 ) -> None:
