@@ -58,11 +58,12 @@ class Summary:
 
 def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet) -> None:
     """Writes the model card: what was trained on what, the measured numbers, and how to go on."""
-    score = summary.test or "the run was interrupted before the test images were scored"
+    test = summary.test
+    score = str(test) if test else "the run was interrupted before the test images were scored"
     rows = {
         "data": f"{images.title}, {len(images.train):,} training images, targets {settings.data.targets}",
         "model": f"{type(settings.model).__name__}, {count(model):,} parameters, {model.prior.latent} latents",
-        "test −ELBO": str(score),
+        f"test {test.name if test else '−ELBO'}": score,
         "protocol": summary.protocol,
         "validation loss": f"{summary.validation:.2f} nats per image, at step {summary.best_step:,}",
         "training": f"{summary.steps:,} steps, {summary.epochs:.1f} epochs, {summary.seconds:.1f} s, "

@@ -188,7 +188,7 @@ def describe(summary: Summary) -> str:
         lines += [f"interrupted at step {summary.steps:,}; go on with: vaescope train --resume {summary.folder}"]
     if summary.test is not None:
         lines += [
-            f"test −ELBO   {summary.test}",
+            f"{'test ' + summary.test.name:<12} {summary.test}",
             f"protocol     {summary.test.images:,} test {summary.protocol}",
         ]
     lines += [
