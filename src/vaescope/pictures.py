@@ -473,6 +473,7 @@ def architecture(scene: Scene, folder: Path) -> Path:
         example=scene.target.pixels(example.values[0]).numpy(),
         decoded=scene.reconstruct(example)[0],
         labels=described_labels(model),
+        classifier=isinstance(model, SemiVAE),
         point=scene.point,
     )
     return path
@@ -481,7 +482,7 @@ def architecture(scene: Scene, folder: Path) -> Path:
 def described_labels(model: VAE) -> str:
     """What the diagram says of the labels of a model, nothing where it has none."""
     if isinstance(model, SemiVAE):
-        return f"one of {model.classes} classes; where it is not known, q(y|x), {count(model.classifier):,} parameters"
+        return f"one of {model.classes} classes, by a classifier q(y|x) of {count(model.classifier):,} parameters"
     return f"one of {model.classes} classes" if model.classes else ""
 
 

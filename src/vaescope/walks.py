@@ -82,6 +82,7 @@ def _(p: HypersphericalUniform, order: Sequence[int], count: int, codes: Tensor 
     """The circle as one row, and the sphere of three latents by longitude and sine of the latitude: all tiles of such
     a grid are equally probable, as the area of a sphere is that of the cylinder around it."""
     dims = p.event_shape[0]
+    count = min(count, 12) if dims == 2 else count  # a row of many is too small to be seen
     even = (2 * torch.arange(count) + 1) / count - 1  # (count,), the middles of equal parts of [-1, 1]
     axes = sorted(order[: min(3, dims)])
     up = even.flip(0)[:, None] if dims > 2 else torch.zeros(1, 1)

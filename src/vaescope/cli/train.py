@@ -191,6 +191,8 @@ def describe(summary: Summary) -> str:
             f"{'test ' + summary.test.name:<12} {summary.test}",
             f"protocol     {summary.test.images:,} test {summary.protocol}",
         ]
+    if summary.accuracy is not None:
+        lines += [f"accuracy     {summary.accuracy:.2%} of the labels of the test images found"]
     lines += [
         f"validation   {summary.validation:.2f} nats per image, at step {summary.best_step:,}: these weights were kept",
         f"training     {summary.seconds:.1f} s, {summary.images_per_second:,.0f} images/s, {summary.epochs:.1f} epochs "

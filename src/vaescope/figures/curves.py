@@ -5,7 +5,7 @@
 
 The sum alone hides what happens: at first the rate is zero and the distortion falls, then the latents begin to carry
 something and the rate rises. So the picture has the sum large and its halves beside it. Where there is no rate, as of
-an autoencoder, the distortion stands alone; where something else is minimised than what is shown large, it is shown too.
+an autoencoder, the distortion stands alone; where something else is minimised than the large curve, it is shown too.
 """
 
 from __future__ import annotations

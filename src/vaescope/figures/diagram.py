@@ -86,6 +86,7 @@ def architecture(
     example: Array | None = None,
     decoded: Array | None = None,
     labels: str = "",
+    classifier: bool = False,
     point: bool = False,
 ) -> None:
     """Draws the encoder, the latent variable and the decoder with the sizes of all stages, and the objective.
@@ -106,12 +107,13 @@ def architecture(
         example: An image to show as x, with shape (C, H, W).
         decoded: What the model makes of it, with shape (C, H, W).
         labels: What the labels y are that both networks see beside their inputs, if they do.
+        classifier: Whether the labels are latent, with a classifier q(y|x) for their posterior.
         point: Whether the posterior is a point mass, so that there is no rate.
     """
     require(len(encoder) > 0 and len(decoder) > 0, "the encoder and the decoder need at least one stage each")
     every = [data, *encoder, latent, *decoder, output]
     require(all(stage.size > 0 for stage in every), "every stage needs a shape of positive sizes")
-    signs = _Signs(",y" if labels else "", labels, point)
+    signs = _Signs(",y" if labels else "", labels, classifier, point)
     plan = _Plan.of(encoder, decoder, likelihood, [stage.size for stage in every], 2 if labels else 1)
 
     def draw(figure: Figure) -> None:
@@ -138,17 +140,24 @@ class _Signs:
     Args:
         y: What stands beside a condition: ``,y`` where there are labels.
         labels: What the labels are.
+        classifier: Whether they are latent.
         point: Whether the posterior is a point mass.
     """
 
     y: str
     labels: str
+    classifier: bool
     point: bool
 
     @property
     def q(self) -> str:
         """The posterior."""
         return rf"q\,(z\,|\,x{self.y})"
+
+    @property
+    def whole(self) -> tuple[str, str]:
+        """The posterior of everything latent, and its prior."""
+        return (r"q\,(y, z\,|\,x)", r"p\,(y)\,p\,(z)") if self.classifier else (self.q, r"p\,(z)")
 
     @property
     def p(self) -> str:
@@ -389,7 +398,15 @@ def _latent(axes: Axes, plan: _Plan, signs: _Signs, latent: Stage, prior: str, p
         _text(axes, z + 18, middle, "$z = f(x" + signs.y + ")$", color=LATENT, fontsize=TEXT, va="center")
         return
     _arrow(axes, (p, top + half + 6), (p, low - high - 6), RATE, both=True)
-    _text(axes, z + 18, middle, rf"$z \sim {signs.q}$", color=LATENT, fontsize=TEXT, va="center")
+    _text(
+        axes,
+        z + 18,
+        middle,
+        r"$z \sim q$" if signs.y else rf"$z \sim {signs.q}$",
+        color=LATENT,
+        fontsize=TEXT,
+        va="center",
+    )
     _text(axes, p + 18, middle, "rate", color=RATE, fontsize=TEXT, va="center", fontweight="bold")
 
 
@@ -411,11 +428,13 @@ def _objective(axes: Axes, plan: _Plan, signs: _Signs, objective: str, parameter
     the number of all parameters."""
     size, y = 1.35 * TEXT, plan.objective_y + 50
     axes.plot([0, WIDTH], [plan.objective_y - 10] * 2, color=LINE, linewidth=2)
+    q, p = signs.whole
+    drawn = q.replace(r"\,", "")
     pieces = [
         (r"$-\mathrm{ELBO}\;=\;$", INK, ""),
-        (rf"$\mathrm{{E}}_{{q(z|x{signs.y})}}[-\log {signs.p}]$", DISTORTION, "distortion"),
+        (rf"$\mathrm{{E}}_{{{drawn}}}[-\log {signs.p}]$", DISTORTION, "distortion"),
         (r"$\;+\;$", INK, ""),
-        (rf"$\mathrm{{KL}}({signs.q}\;\|\;p\,(z))$", RATE, "rate"),
+        (rf"$\mathrm{{KL}}({q}\;\|\;{p})$", RATE, "rate"),
     ]
     if signs.point:
         pieces = [(rf"$-\log {signs.p}$", DISTORTION, "distortion")]

@@ -123,7 +123,7 @@ def latent_space(
         x = left + column * width + width // 2
         draw.line([(x, landscape.height + 2), (x, landscape.height + TICK)], fill=GREY, width=2)
         style.write(body, (x, landscape.height + 1.5 * TICK), values[column], PRINT.small, GREY, anchor="ma")
-    for row in _ticks(rows, height, 2 * PRINT.small):
+    for row in _ticks(rows, height, 2 * PRINT.small) if names[1] else ():  # a single row need not have a value
         y = row * height + height // 2
         draw.line([(left - TICK, y), (left - 3, y)], fill=GREY, width=2)
         style.write(body, (left - 1.5 * TICK, y), labels[row], PRINT.small, GREY, anchor="rm")

@@ -1,8 +1,9 @@
 """Metrics: what is reported of a model, each with its unit and protocol."""
 
+from vaescope.metrics.accuracy import accuracy
 from vaescope.metrics.bits import bits_per_dim
 from vaescope.metrics.bound import Bound, average, negative_elbo
 from vaescope.metrics.importance import importance_bound
 from vaescope.metrics.neighbours import neighbour_accuracy
 
-__all__ = ["Bound", "average", "bits_per_dim", "importance_bound", "negative_elbo", "neighbour_accuracy"]
+__all__ = ["Bound", "accuracy", "average", "bits_per_dim", "importance_bound", "negative_elbo", "neighbour_accuracy"]
