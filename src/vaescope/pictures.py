@@ -293,7 +293,7 @@ def latent_space(scene: Scene, folder: Path) -> Path:
     path = folder / "latent_space.png"
     with aside(scene.model, seed=0):
         grid = landscape(scene.model.prior(), scene.strongest(), scene.settings.grid, scene.codes)
-    of = f", of the class {scene.images.classes[0]}" if scene.model.classes else ""
+    of = f", class {scene.images.classes[0]}" if scene.model.classes else ""
     tiles.latent_space(
         path,
         scene.decode(grid.z),
@@ -322,7 +322,7 @@ def traversals(scene: Scene, folder: Path) -> Path:
         moved = paths(scene.model.prior(), start, latents, 11, scene.codes)
     all_ = len(latents) == len(start)
     which = "Each latent" if all_ else f"The {len(latents)} most active of {len(start)} latents, each"
-    of = f" of the class {scene.images.classes[first_label(scene)]}" if scene.model.classes else ""
+    of = f"; class {scene.images.classes[first_label(scene)]}" if scene.model.classes else ""
     tiles.traversals(
         path,
         scene.decode(moved.z, first_label(scene)),
@@ -488,5 +488,5 @@ def described_labels(model: VAE) -> str:
 
 def words(part: object) -> str:
     """The name of a class in words: `DiagonalNormal` is a diagonal normal, `IWAE` stays as it is."""
-    first, *others = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+", type(part).__name__)
+    first, *others = re.findall(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z0-9]+", type(part).__name__)
     return " ".join([first, *(word if word.isupper() or word in PROPER else word.lower() for word in others)])

@@ -92,7 +92,9 @@ def _(p: HypersphericalUniform, order: Sequence[int], count: int, codes: Tensor 
     if dims > 2:
         z[..., axes[2]] = up
     names = (f"angle of (z{axes[0] + 1}, z{axes[1] + 1}), in degrees", f"z{axes[2] + 1}" if dims > 2 else "")
-    return Landscape(z, up[:, 0], 180 * even, names, f"the other {dims - 3} latents at zero" if dims > 3 else "")
+    return Landscape(
+        z, up[:, 0], (180 * even).round(decimals=1), names, f"the other {dims - 3} latents at zero" if dims > 3 else ""
+    )
 
 
 @singledispatch

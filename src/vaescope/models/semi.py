@@ -90,6 +90,8 @@ class SemiVAE(VAE):
         seen = self.classifier(x) if x is not None else labels
         q = known(seen, context) if context is not None else None if x is None else seen
         y = pick(0, labels, q)  # (*S, B, K)
+        if context is not None:  # what is known stays, wherever the rest comes from
+            y = torch.where(context.any(-1, keepdim=True), context.to(y.dtype), y)
         if x is None:
             p, posterior = p.expand(y.shape[:-1]), None  # as many latents as labels
         else:
