@@ -268,6 +268,8 @@ def test_labels_where_there_are_none_are_refused(tmp_path: Path, capsys: pytest.
     assert "SemiSupervised" in refused(
         capsys, "train", *TINY, "--model.labels", "true", "--data.labelled", "0.5", "--out", str(tmp_path / "r")
     )
+    unused = refused(capsys, "train", *TINY, "--data.labelled", "0.5", "--out", str(tmp_path / "r"))
+    assert "looks at no labels" in unused
     assert not (tmp_path / "r").exists()
 
 

@@ -180,6 +180,11 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
         model = settings.model(images.shape, images.labelled)
     check_likelihood(model, settings.data.target, settings.data.targets)
     settings.objective.check(model)
+    if settings.data.labelled < 1 and not model.classes:
+        raise UsageError(
+            f"data.labelled is {settings.data.labelled}, but the model looks at no labels: leave it out, "
+            "or set the model to SemiSupervised and the objective to M2"
+        )
     start_at(model, settings, images)
     model.to(device)
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
