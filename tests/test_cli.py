@@ -25,7 +25,7 @@ from vaescope.run import Run
 
 PICTURES = {
     "training.png", "latent_space.png", "latent_representation.png", "reconstructions.png", "samples.png",
-    "traversals.png", "architecture.png", "latent_representation.gif", "latent_progression.gif",
+    "latent_activity.png", "traversals.png", "architecture.png", "latent_representation.gif", "latent_progression.gif",
 }  # fmt: skip
 OF_LABELS = {"classes.png"}
 """Drawn of models with labels only."""
@@ -159,6 +159,17 @@ def test_other_models_run_to_the_end(tmp_path: Path) -> None:
     words += ["--model.prior", "NormalMixture", "--model.likelihood", "Gaussian", "--data.targets", "grey"]
     tiny = [word for word in TINY if word not in ("--model.network.width", "32")]
     assert main(["train", *tiny, *words, "--trainer.epochs", "1", "--out", str(tmp_path / "r")]) == 0
+
+
+def test_an_autoencoder_runs_to_the_end_without_a_word_of_a_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model.posterior", "PointMass", "--objective", "RAEL2", "--trainer.epochs", "1"]
+    assert main(["train", *TINY, *words, "--out", str(tmp_path / "r")]) == 0
+    assert {path.name for path in (tmp_path / "r" / "figures").iterdir()} == PICTURES
+    said = capsys.readouterr()
+    assert "validation distortion" in said.err
+    assert "each image in one point: there is no rate" in said.out
 
 
 def test_images_of_any_size_without_labels(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from vaescope.choices import components, keys_of
 from vaescope.cli.train import dump, parser
 from vaescope.config import Config
 from vaescope.errors import UsageError
+from vaescope.nets import DeepConv
+from vaescope.objectives import Capacity
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
@@ -71,6 +73,16 @@ def test_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
     assert content["trainer"]["batch_size"] == 7  # type: ignore[index]
 
 
+def test_a_class_that_is_named_starts_from_its_own_defaults(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "model: {class_path: Flat, init_args: {network: DeepConv}}\nobjective: {class_path: Capacity}\n"
+    )
+    for words in (["--config", str(tmp_path / "c.yaml")], ["--model.network=DeepConv", "--objective", "Capacity"]):
+        built = build([*words, "--objective.gamma", "7"])
+        assert built.model.network == DeepConv()  # type: ignore[attr-defined]
+        assert built.objective == Capacity(gamma=7.0)
+
+
 @pytest.mark.parametrize("name", components())
 def test_every_key_of_a_component_is_documented(name: str) -> None:
     text = components()[name].__doc__ or ""
@@ -89,6 +101,8 @@ MISTAKES = [
     (["--model.prior", "StandardNorml"], "did you mean StandardNormal?"),
     (["--trainer.optimizer.class_path", "Adm"], "did you mean Adam?"),
     (["--trainer.optimizer.init_args.lrr", "3"], "did you mean lr?"),
+    (["--model.network", "Linear", "--model.network.width", "3"], "there is no key width here: there are none"),
+    (["--model.network", "DeepConv", "--model.network.widths", "[]"], "give one or more widths"),
     (["--trainer.epochs", "many"], "trainer.epochs: Expected int. Got value: many"),
     (["--data.targets", "gray"], "'binary', 'grey', 'centred'"),
     (["--model.latent", "0"], "at least 1"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaescope.figures import animation, curves, diagram, gif, points, scatter, style, tiles, views
+from vaescope.figures import activity, animation, curves, diagram, gif, points, scatter, style, tiles, views
 from vaescope.figures.curves import Curve
 from vaescope.figures.diagram import Stage
 
@@ -35,6 +35,13 @@ def classes(points: int, count: int = 10) -> np.ndarray:
 def curve(points: int) -> Curve:
     step = np.linspace(0, 1000, points)
     return Curve(step, 300 + 200 * np.exp(-step), 290 + 200 * np.exp(-step), np.full(points, 10.0))
+
+
+def active(path: Path, D: int, T: int = 9, known: bool = True) -> None:
+    amounts, steps = np.random.default_rng(0).gamma(0.5, size=D), np.arange(T) * 100
+    courses = [activity.active_units(steps, steps % (D + 1), D), activity.mutual_information(steps, steps / 200, 1000)]
+    on = amounts > 0.1 if known else None
+    activity.latent_activity(path, amounts, on, courses if known else [], unit="KL, nats per image", **TEXT)
 
 
 def stages(count: int) -> list[Stage]:
@@ -96,6 +103,10 @@ STILL: dict[str, Callable[[Path], None]] = {
     "curves": lambda path: curves.training_curves(path, curve(200), curve(20), **TEXT, floor=201.3),
     "curves of one step": lambda path: curves.training_curves(path, curve(1), curve(1), **TEXT),
     "curves without validation": lambda path: curves.training_curves(path, curve(50), EMPTY, **TEXT),
+    "activity of 2 latents": lambda path: active(path, 2),
+    "activity of 128 latents": lambda path: active(path, 128, 2),
+    "activity, one step": lambda path: active(path, 8, 1),
+    "activity without a course": lambda path: active(path, 13, known=False),
     "reconstructions": lambda path: bands(path, 10, (1, 28, 28)),
     "reconstructions, odd": lambda path: bands(path, 1, ODD),
     "reconstructions, many": lambda path: bands(path, 20, (4, 9, 5)),
@@ -214,7 +225,9 @@ def test_equal_frames_are_not_merged(tmp_path: Path) -> None:
     assert [time for _, time in frames_of(tmp_path / "a.gif")] == [700, 80, 80, 80, 2000]
 
 
-@pytest.mark.parametrize("name", ["scatter, 2 latents", "scatter, 3 latents", "latent space", "curves", "diagram"])
+@pytest.mark.parametrize(
+    "name", ["scatter, 2 latents", "scatter, 3 latents", "activity of 2 latents", "latent space", "curves", "diagram"]
+)
 def test_the_same_numbers_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     STILL[name](tmp_path / "a.png")
     np.random.seed(7)
@@ -374,6 +387,8 @@ MISTAKES: dict[str, tuple[str, Callable[[Path], None]]] = {
         lambda path: tiles.traversals(path, pixels(1, 900, 1, 2, 2), latents(1, 900), ["a"], **TEXT),
     ),
     "curve": ("one shape", lambda path: Curve(np.arange(3), np.arange(3), np.arange(3), np.arange(2))),
+    "no latents": ("shape \\(D,\\)", lambda path: active(path, 0)),
+    "no course": ("at least one", lambda path: activity.active_units(np.zeros(0), np.zeros(0), 3)),
     "no curve": ("nothing to draw", lambda path: curves.training_curves(path, EMPTY, EMPTY, **TEXT)),
     "4 latents": ("1 or 2 or 3 dimensions", lambda path: scattered(path, d=4)),
     "1 moving latent": ("2 or 3 dimensions", lambda path: moving(path, d=1)),

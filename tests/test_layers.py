@@ -17,7 +17,7 @@ LAYERS = (
     {"metrics", "outline", "walks"},
     {"train", "pictures"},
     {"checkpoint"},
-    {"observers"},
+    {"doctor", "observers"},
     {"choices"},
     {"config"},
     {"run", "card"},

@@ -16,6 +16,7 @@ from vaescope.config import Config
 from vaescope.data.dataset import ImageData
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
+from vaescope.doctor import Doctor
 from vaescope.errors import RunError, UsageError
 from vaescope.experiment import begin
 from vaescope.metrics import average, negative_elbo
@@ -65,12 +66,13 @@ def train(config: Config, images: ImageSet, observers: Sequence[Observer] = ()) 
     return losses.losses, state
 
 
-def watchers(folder: Path, images: ImageSet) -> tuple[MetricsLog, Recorder, Checkpointer]:
+def watchers(folder: Path, images: ImageSet) -> tuple[Doctor, MetricsLog, Recorder, Checkpointer]:
     """The observers of a real run."""
     shown = validation(images)
-    log = MetricsLog(folder / "metrics.jsonl", 7)
+    doctor = Doctor(shown, lambda message: None)
+    log = MetricsLog(folder / "metrics.jsonl", 7, doctor.numbers)
     recorder = Recorder(9, shown, shown[:4], ImageData().target)
-    return log, recorder, Checkpointer(folder / "checkpoints", 3, [log, recorder])
+    return doctor, log, recorder, Checkpointer(folder / "checkpoints", 3, [doctor, log, recorder])
 
 
 def test_two_runs_of_one_seed_are_bit_identical(images: ImageSet) -> None:
@@ -154,7 +156,7 @@ def test_a_resumed_run_is_bit_identical(images: ImageSet, tmp_path: Path, at: in
 
     resumed, rest = start(config, images), Losses()
     again = watchers(tmp_path / "cut", images)
-    again[2].restore(folder, resumed)
+    again[-1].restore(folder, resumed)
     assert resumed.step == at
     fit(resumed, config.trainer, validation(images), [rest, *again])
     assert losses.losses[:at] + rest.losses == whole
@@ -196,7 +198,7 @@ def test_patience_stops_early(images: ImageSet) -> None:
     config = settings(epochs=50, patience=3, optimizer=partial(torch.optim.SGD, lr=0.0))
     state = start(config, images)
     assert fit(state, config.trainer, validation(images)) == "stopped early"
-    assert state.step == 3 * 8
+    assert state.step == 10 * 8 + 2 * 8  # validations count from the end of the warm-up on, a fifth of the run
 
 
 class Broken(Objective):

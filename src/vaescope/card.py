@@ -12,7 +12,7 @@ from vaescope import __version__
 from vaescope.config import Config
 from vaescope.data.images import ImageSet
 from vaescope.files import atomic_file
-from vaescope.metrics import Bound
+from vaescope.metrics import Anatomy, Bound
 from vaescope.models import VAE
 from vaescope.outline import count
 from vaescope.train import Outcome
@@ -36,6 +36,9 @@ class Summary:
         drawing_seconds: The seconds for all pictures after training.
         folder: The run folder.
         figures: The pictures.
+        latents: What the latents of these weights carry, in words.
+        warnings: What is wrong with them, and what to try.
+        anatomy: The numbers behind both, of validation images.
     """
 
     outcome: Outcome
@@ -51,6 +54,9 @@ class Summary:
     drawing_seconds: float
     folder: Path
     figures: tuple[Path, ...]
+    latents: str
+    warnings: tuple[str, ...]
+    anatomy: Anatomy
 
     def record(self) -> dict[str, Any]:
         """The summary as what JSON can hold."""
@@ -69,6 +75,8 @@ def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet)
         **({} if summary.accuracy is None else {"test accuracy": f"{summary.accuracy:.2%} of labels found"}),
         "protocol": summary.protocol,
         "validation loss": f"{summary.validation:.2f} nats per image, at step {summary.best_step:,}",
+        "latents": summary.latents,
+        **({"warning": "; ".join(summary.warnings)} if summary.warnings else {}),
         "training": f"{summary.steps:,} steps, {summary.epochs:.1f} epochs, {summary.seconds:.1f} s, "
         f"{summary.images_per_second:,.0f} images/s",
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores, "

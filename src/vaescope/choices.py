@@ -90,6 +90,48 @@ def keys_of(component: type) -> list[str]:
     return [name for name in names if name not in given]
 
 
+def complete(content: Any) -> Any:
+    """A config in which every choice of a class of ours has all of its arguments, those not given at their defaults.
+
+    Otherwise a class would be given what the one that it replaces had under the same names: a key ``norm`` of one
+    network, or the warm-up of one objective, would go on in another whose own default it is not.
+
+    Args:
+        content: Keys and values that have been checked.
+    """
+    if not isinstance(content, dict):
+        return content
+    return {name: _complete_choice(str(name), value) for name, value in content.items()}
+
+
+def _complete_choice(key: str, value: Any) -> Any:
+    if key not in KINDS or KINDS[key] is Optimizer:
+        return complete(value)
+    spec = value if isinstance(value, dict) else {"class_path": value}
+    component = choices(KINDS[key])[spec["class_path"]]
+    return {"class_path": component.__name__, "init_args": defaults(component) | complete(spec.get("init_args") or {})}
+
+
+def defaults(component: type) -> dict[str, Any]:
+    """The defaults of the arguments of a class, as a config spells them."""
+    parameters = inspect.signature(component).parameters
+    return {name: _spelled(parameters[name].default) for name in keys_of(component) if _has_default(parameters[name])}
+
+
+def _has_default(parameter: inspect.Parameter) -> bool:
+    return parameter.default is not inspect.Parameter.empty
+
+
+def _spelled(value: Any) -> Any:
+    """A default as a config spells it: a class, or a description that is one with arguments, by its name."""
+    if isinstance(value, type):
+        return {"class_path": value.__name__, "init_args": defaults(value)}
+    if type(value) in components().values():
+        arguments = {name: _spelled(getattr(value, name)) for name in keys_of(type(value))}
+        return {"class_path": type(value).__name__, "init_args": arguments}
+    return list(value) if isinstance(value, tuple) else value
+
+
 def unknown(kind: str, name: str, valid: Sequence[str]) -> str:
     """What is said of a name that there is not, with the nearest that there is.
 
@@ -107,5 +149,5 @@ def unknown(kind: str, name: str, valid: Sequence[str]) -> str:
         or [by_last[match] for match in difflib.get_close_matches(last, by_last, n=1)]
         or difflib.get_close_matches(name.split(".")[0], tops, n=1)
     )
-    guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(tops)}"
+    guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(tops) or 'none'}"
     return f"there is no {kind} {name} here: {guess}"

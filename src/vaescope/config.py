@@ -6,6 +6,7 @@ classes, ``class_path`` names it and ``init_args`` holds its arguments.
 """
 
 import inspect
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from torch.optim import Optimizer
 
-from vaescope.choices import KINDS, check_choice, choices, components, keys_of, unknown
+from vaescope.choices import KINDS, check_choice, choices, complete, components, keys_of, unknown
 from vaescope.data.dataset import ImageData
 from vaescope.errors import UsageError
 from vaescope.models import Architecture, Flat
@@ -72,20 +73,23 @@ def read(path: Path) -> Config:
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """Parses arguments, with a user's mistake told in one line that names the nearest valid key.
 
-    What classes are named is checked first: parsing imports the module of a class, which runs code.
+    What classes are named is checked first: parsing imports the module of a class, which runs code. A class that is
+    named starts from its own defaults, whatever class it replaces.
 
     Raises:
         UsageError: For an unknown key or class, a wrong type, or a file that cannot be read.
     """
     try:
-        check_words(words)
-        return parser.parse_args(list(words))
+        files = check_words(words)
+        parsed: Namespace = parser.parse_args(complete_words(words))
     except (ArgumentError, TypeError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(explain(parser, str(error))) from None
     except RecursionError:
         raise UsageError("the config is nested too deeply, or contains itself") from None
+    parsed.config = files
+    return parsed
 
 
 def build(parser: ArgumentParser, parsed: Namespace) -> Config:
@@ -99,11 +103,14 @@ def build(parser: ArgumentParser, parsed: Namespace) -> Config:
         raise UsageError(explain(parser, str(error))) from None
 
 
-def check_words(words: Sequence[str]) -> None:
-    """Checks the classes that words of a command line name, and those in the config files among them."""
+def check_words(words: Sequence[str]) -> list[Path]:
+    """Checks the classes that words of a command line name, and those in the config files among them, which it
+    returns."""
+    files = []
     for flag, value in _options(words):
         last = flag.split(".")[-1]
         if flag == "config":
+            files.append(Path(value))
             check_content(load_yaml(Path(value)))
         elif flag in ("data", "trainer", "figures"):
             raise UsageError(f"--{flag} {value} is no key: give one below it, such as --{flag}.{_first_key(flag)}")
@@ -111,6 +118,28 @@ def check_words(words: Sequence[str]) -> None:
             check_choice(flag.split(".")[-2], value)
         elif last in KINDS or "{" in value:
             _check_below(flag.rpartition(".")[0], {last: _plain(value)})
+    return files
+
+
+def complete_words(words: Sequence[str]) -> list[str]:
+    """Words of a command line in which a class that is named has all of its arguments, and a config file is what it
+    holds, completed in the same way."""
+    completed: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        flag, value = next(_options([word, *rest[:1]])) if word.startswith(("--", "-c")) else ("", "")
+        last = flag.removesuffix(".class_path").split(".")[-1]
+        if flag == "config":
+            content = complete(load_yaml(Path(value)))
+        elif last in KINDS or "{" in value:
+            content = complete({last: _plain(value)})[last]
+        else:
+            completed.append(word)
+            continue
+        completed += [f"--{flag.removesuffix('.class_path')}", json.dumps(content, default=str)]
+        del rest[: word in (f"--{flag}", "-c")]  # the value, where it was a word of its own
+    return completed
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -20,12 +20,13 @@ from vaescope.data.examples import Examples
 from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet
 from vaescope.data.targets import Target
+from vaescope.doctor import Doctor, findings, in_words, ready
 from vaescope.errors import RunError, UsageError
 from vaescope.families import PixelLevels
 from vaescope.files import atomic_file
-from vaescope.metrics import accuracy, negative_elbo
+from vaescope.metrics import accuracy, examine, negative_elbo
 from vaescope.models import VAE, SemiVAE
-from vaescope.objectives import Adversarial, Objective, Terms
+from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
 from vaescope.run import FORMAT, make_scene, one_line, validation_examples
 from vaescope.streams import stream
@@ -88,6 +89,26 @@ def check_levels(family: PixelLevels, target: Target, name: str) -> None:
         raise UsageError(f"{has} {target.levels}: set model.likelihood.bits to {bits}")
 
 
+def check_schedules(settings: Config, total: int) -> None:
+    """Refuses a run that is too short for one of its schedules to run its course.
+
+    Args:
+        settings: The config.
+        total: The number of steps of the run.
+
+    Raises:
+        UsageError: If there is such a schedule.
+    """
+    for part in ("objective", "trainer"):
+        for name, schedule in schedules_of(getattr(settings, part), part):
+            if schedule.shortest > total:
+                course = ", ".join(f"{n} {key}" for key, n in vars(schedule).items() if type(n) is int) or "course"
+                raise UsageError(
+                    f"{name} {type(schedule).__name__} needs at least {schedule.shortest:,} steps for its {course}, "
+                    f"but the run has {total:,}: train longer (trainer.epochs, trainer.steps), or take another one"
+                )
+
+
 def train(
     settings: Config,
     config_text: str,
@@ -123,7 +144,9 @@ def train(
     validation = validation_examples(state.model, target, images)
     latents = state.model.prior.latent
     recorder = Recorder(settings.figures.frames, *followed(settings, images, validation, latents), target)
-    written: list[Observer] = [MetricsLog(folder / "metrics.jsonl", settings.trainer.log_every)]
+    doctor = Doctor(validation, report)
+    log_file = MetricsLog(folder / "metrics.jsonl", settings.trainer.log_every, doctor.numbers)
+    written: list[Observer] = [doctor, log_file]  # in this order: the log writes what the doctor has found
     written += [recorder] if settings.figures.frames else []
     keeper = Checkpointer(folder / "checkpoints", settings.trainer.keep, written)
     if resume:
@@ -198,11 +221,12 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
         settings.seed,
         None if context is None else context.to(device),
     )
+    total = trainer.total(batches.steps_per_epoch)
+    check_schedules(settings, total)
     critic = make_critic(settings.objective, model, images)
     with explained("the optimizer cannot be built"):
         players = cast(settings, model, critic if critic is None else critic.to(device))
     torch.manual_seed(stream(settings.seed, "latents"))
-    total = trainer.total(batches.steps_per_epoch)
     return State(model, settings.objective, players, batches, total, critic=critic)
 
 
@@ -286,6 +310,8 @@ def conclude(
     begun = time.perf_counter()
     scene = make_scene(settings, folder, state.model, images, validation, state.best_step, state.best)
     files = pictures.draw(scene, folder / "figures", read_lines(folder / "metrics.jsonl"), frames)
+    latents = examine(state.model, validation)
+    wrong = findings(latents, state.objective) if ready(state) else ()
     summary = Summary(
         outcome=outcome,
         steps=state.step,
@@ -300,6 +326,9 @@ def conclude(
         drawing_seconds=time.perf_counter() - begun,
         folder=folder,
         figures=tuple(files),
+        latents=in_words(latents, wrong),
+        warnings=tuple(finding.text for finding in wrong),
+        anatomy=latents,
     )
     write_card(summary, settings, state.model, images)
     return summary

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,13 @@ class MetricsLog(Observer):
     Args:
         path: The file. Of a resumed run, lines after the step that it resumes from are dropped.
         every: Steps between two training lines.
+        beside: Gives what else is to stand in a validation line, by its names.
     """
 
     name = "metrics"
 
-    def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every, self.average = path, every, Average()
+    def __init__(self, path: Path, every: int, beside: Callable[[], Mapping[str, Any]] = dict) -> None:
+        self.path, self.every, self.beside, self.average = path, every, beside, Average()
 
     def started(self, state: State) -> None:
         """Drops what was written after the checkpoint that the run resumes from."""
@@ -78,7 +79,7 @@ class MetricsLog(Observer):
 
     def validated(self, state: State, terms: dict[str, float]) -> None:
         """Writes a line."""
-        self._write(state, "validation", terms)
+        self._write(state, "validation", {**terms, **self.beside()})
 
     def memory(self) -> dict[str, Tensor]:
         """The average so far."""
@@ -88,7 +89,7 @@ class MetricsLog(Observer):
         """Goes on with the average."""
         self.average.recall(memory)
 
-    def _write(self, state: State, split: str, terms: Mapping[str, float]) -> None:
+    def _write(self, state: State, split: str, terms: Mapping[str, Any]) -> None:
         head = {"step": state.step, "epoch": round(state.epoch, 4), "split": split}
         with self.path.open("a") as file:
             file.write(json.dumps({**head, **terms, "seconds": round(state.seconds, 3)}) + "\n")

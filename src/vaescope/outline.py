@@ -7,8 +7,15 @@ from torch import Tensor, nn
 from vaescope.data.examples import Examples
 from vaescope.distributions import centre
 from vaescope.models import VAE, aside
-from vaescope.nets.conv import Resize
-from vaescope.nets.mlp import Residual
+from vaescope.nets.layers import Residual, Resize
+
+CONVOLUTIONS = nn.Conv2d | nn.ConvTranspose2d
+NORMS: dict[type[nn.Module], str] = {
+    nn.BatchNorm1d: "batch norm",
+    nn.BatchNorm2d: "batch norm",
+    nn.LayerNorm: "layer norm",
+    nn.GroupNorm: "group norm",
+}
 
 
 @dataclass(frozen=True)
@@ -52,20 +59,27 @@ def count(module: nn.Module) -> int:
 
 
 def describe(layer: nn.Module) -> tuple[str, str]:
-    """What a layer is and what else it does: its operations with parameters, then the activation after them."""
+    """What a layer is and what else it does: its operations with parameters, then what follows them."""
     if isinstance(layer, Residual):
         return "residual", ", ".join(word for word in describe(layer.body) if word)
     leaves = [leaf for leaf in layer.modules() if not list(leaf.children())]
-    heavy = [leaf for leaf in leaves if isinstance(leaf, nn.Linear | nn.Conv2d)]
-    words = ["stride 2"] if any(isinstance(leaf, nn.Conv2d) and leaf.stride[0] == 2 for leaf in heavy) else []
+    heavy = [leaf for leaf in leaves if isinstance(leaf, nn.Linear | CONVOLUTIONS)]
+    words = ["stride 2"] if any(isinstance(leaf, CONVOLUTIONS) and leaf.stride[0] == 2 for leaf in heavy) else []
     words += ["double size"] if any(isinstance(leaf, Resize) for leaf in leaves) else []
-    words += [f"{len(heavy)} layers"] if len(heavy) > 1 else []
+    blocks = sum(isinstance(part, Residual) for part in layer.modules())
+    if blocks or len(heavy) > 1:
+        words += [f"residual ×{blocks}" if blocks else f"{len(heavy)} layers"]
+    words += dict.fromkeys(name for kind, name in NORMS.items() for leaf in leaves if isinstance(leaf, kind))
     words += [type(leaf).__name__ for leaf in leaves if type(leaf).__module__ == "torch.nn.modules.activation"][-1:]
-    return _name(heavy[0]), ", ".join(words)
+    words += dict.fromkeys(f"dropout {leaf.p:g}" for leaf in leaves if isinstance(leaf, nn.Dropout | nn.Dropout2d))
+    return _name(heavy[0] if heavy else layer), ", ".join(words)
 
 
 def _name(leaf: nn.Module) -> str:
-    return f"conv {leaf.kernel_size[0]}×{leaf.kernel_size[1]}" if isinstance(leaf, nn.Conv2d) else "linear"
+    if isinstance(leaf, CONVOLUTIONS):
+        size = "×".join(map(str, leaf.kernel_size))
+        return f"up-conv {size}" if isinstance(leaf, nn.ConvTranspose2d) else f"conv {size}"
+    return "linear" if isinstance(leaf, nn.Linear) else type(leaf).__name__
 
 
 def model_outline(model: VAE, example: Examples) -> tuple[list[Layer], list[Layer]]:

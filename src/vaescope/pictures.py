@@ -5,7 +5,7 @@ All pictures are of the validation split; the test split is never looked at for 
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,8 @@ from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
+from vaescope.metrics import examine
+from vaescope.metrics.latents import ACTIVE
 from vaescope.models import VAE, SemiVAE, aside, encode, in_parts, temper
 from vaescope.models import reconstruct as reconstructed
 from vaescope.outline import Layer, count, model_outline
@@ -164,6 +166,7 @@ def draw(scene: Scene, folder: Path, curves: Sequence[Mapping[str, object]], fra
     still = [latent_space, latent_representation, reconstructions, samples, traversals, architecture]
     still[4:4] = [classes] if scene.model.classes else []
     files = [training_curves(scene, folder, curves)] + [picture(scene, folder) for picture in still]
+    files.insert(3, latent_activity(scene, folder, curves))
     if len(frames):
         files += [representation_animation(scene, folder, frames), progression_animation(scene, folder, frames)]
     return files
@@ -186,6 +189,33 @@ def training_curves(scene: Scene, folder: Path, lines: Sequence[Mapping[str, obj
     title = f"Training on {scene.images.title}: {shown}"
     title += "" if scene.objective == "−ELBO" else f"; minimised: {scene.objective}"
     training_curves(path, train, validation, title=title, footer=scene.caption, floor=floor)
+    return path
+
+
+def latent_activity(scene: Scene, folder: Path, lines: Sequence[Mapping[str, object]]) -> Path:
+    """How much every latent carries, and how many were in use and how much they said as training went on."""
+    from vaescope.figures import activity
+
+    def course(name: str, make: Callable[[Array, Array, int], activity.Course], most: int) -> list[activity.Course]:
+        rows = [line for line in lines if line["split"] == "validation" and line.get(name) is not None]
+        values = [np.array([row[key] for row in rows], float) for key in ("step", name)]
+        return [make(values[0], values[1], most)] if rows else []
+
+    found = examine(scene.model, scene.examples)
+    rate = found.kl_per_latent
+    known = None if found.active_units is None else np.array(found.centre_variance) > ACTIVE
+    what = "KL, nats per image" if rate else "variance of the posterior centre"
+    path = folder / "latent_activity.png"
+    activity.latent_activity(
+        path,
+        np.array(rate or found.centre_variance).clip(min=0),
+        known,
+        course("active_units", activity.active_units, found.latents)
+        + course("mutual_information", activity.mutual_information, found.images),
+        unit=what,
+        title=f"What {found.latents} latents carry of {found.images:,} {scene.images.title} validation images",
+        footer=scene.caption,
+    )
     return path
 
 

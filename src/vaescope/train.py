@@ -22,7 +22,7 @@ from vaescope.data.examples import Examples
 from vaescope.errors import RunError, UsageError
 from vaescope.metrics import average
 from vaescope.models import VAE
-from vaescope.objectives import Objective, Schedule, Terms, WarmupDecay
+from vaescope.objectives import Objective, Schedule, Terms, WarmupDecay, arrival
 
 ADAMW: dict[str, Any] = {"lr": 0.005, "betas": (0.9, 0.99)}
 """The settings of the optimizer that a config gets if it names none: AdamW."""
@@ -43,7 +43,8 @@ class Trainer:
         schedule: The factor on the learning rate as training goes on.
         clip: The largest norm that the gradient may have, or null for any.
         validate_every: Steps between two validations; by default once an epoch.
-        patience: How many validations without a better loss end the run early, or null for never.
+        patience: How many validations without a better loss end the run early, or null for never. They count from
+            where the warm-up of the objective has arrived.
         log_every: Steps that one line of metrics.jsonl averages over.
         checkpoint_every: Steps between two checkpoints.
         keep: How many checkpoints to keep.
@@ -156,7 +157,7 @@ class State:
         best: The lowest validation loss so far, in nats per image.
         best_step: The step at which it was reached.
         best_weights: The weights at that step.
-        stale: The number of validations since then.
+        stale: The number of validations since then, once the schedules of the objective have arrived.
         seconds: The time spent in the loop so far, observers included.
         first_loss: The loss of the very first batch, against which divergence is judged.
         critic: The model's opponent, where it has one.
@@ -181,13 +182,18 @@ class State:
         """The number of epochs done, with its fraction."""
         return self.step / self.batches.steps_per_epoch
 
+    @property
+    def settled(self) -> bool:
+        """Whether the schedules of the objective have arrived, so that it stays what it is to the end."""
+        return self.step >= arrival(self.objective) * self.total
+
     def keep_best(self, loss: float) -> None:
         """Takes note of a validation loss, and of the weights if it is the lowest so far."""
         if loss < self.best or not self.best_weights:
             self.best, self.best_step, self.stale = loss, self.step, 0
             self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        else:
-            self.stale += 1
+        elif self.settled:
+            self.stale += 1  # not before: while a weight still rises, what is minimised is not what is validated
 
 
 class Observer:

@@ -17,7 +17,9 @@ LINE_SECONDS = 5.0
 
 
 def split(terms: dict[str, float]) -> str:
-    """A loss and its two parts in words."""
+    """A loss and its two parts in words; without a rate, as of an autoencoder, the one part that there is."""
+    if "rate" not in terms:
+        return f"distortion {terms['distortion']:.1f} nats"
     d, r = terms["distortion"], terms["rate"]
     return f"−ELBO {d + r:.1f} = {d:.1f} + {r:.1f} nats"
 

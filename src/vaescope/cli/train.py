@@ -195,6 +195,8 @@ def describe(summary: Summary) -> str:
         lines += [f"accuracy     {summary.accuracy:.2%} of the labels of the test images found"]
     lines += [
         f"validation   {summary.validation:.2f} nats per image, at step {summary.best_step:,}: these weights were kept",
+        f"latents      {summary.latents}",
+        *(f"warning      {text}" for text in summary.warnings),
         f"training     {summary.seconds:.1f} s, {summary.images_per_second:,.0f} images/s, {summary.epochs:.1f} epochs "
         f"({summary.outcome}); drawing {summary.drawing_seconds:.1f} s",
         f"run folder   {summary.folder}",

@@ -6,6 +6,8 @@ switched globally, so that a user's own distributions behave as torch documents 
 
 from vaescope.distributions.continuous_bernoulli import ContinuousBernoulli
 from vaescope.distributions.discretised_logistic import DiscretisedLogistic, LogisticMixture, logistic_at
+from vaescope.distributions.flow import Flow
+from vaescope.distributions.full import FullNormal
 from vaescope.distributions.levels import Levels
 from vaescope.distributions.normal import diagonal_normal, mixture
 from vaescope.distributions.point import PointMass
@@ -17,6 +19,8 @@ from vaescope.distributions.von_mises_fisher import VonMisesFisher
 __all__ = [
     "ContinuousBernoulli",
     "DiscretisedLogistic",
+    "Flow",
+    "FullNormal",
     "HypersphericalUniform",
     "Levels",
     "LogisticMixture",

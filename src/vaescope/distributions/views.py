@@ -9,12 +9,19 @@ from functools import singledispatch
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal, OneHotCategorical
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    OneHotCategorical,
+)
 
 from vaescope.errors import UsageError
 
-DRAWS = 20_000
-"""How many draws stand for a distribution whose quantiles have no formula."""
+DRAWS = (1000,) * 5
+"""How many draws stand for a distribution whose quantiles have no formula, a few at a time: some take much memory."""
 
 
 @singledispatch
@@ -39,6 +46,16 @@ def _(distribution: Independent) -> Tensor:
 @centre.register
 def _(distribution: OneHotCategorical) -> Tensor:
     return distribution.mode  # the most probable label: a mean of labels is none
+
+
+@centre.register
+def _(distribution: MixtureSameFamily) -> Tensor:
+    """The mean of the centres, which is the mean where these are means; of a flow only the centre is known."""
+    centres = centre(distribution.component_distribution)  # (*B, K, *event)
+    weights = distribution.mixture_distribution.probs
+    return (weights.view(*weights.shape, *[1] * len(distribution.event_shape)) * centres).sum(
+        -1 - len(distribution.event_shape)
+    )
 
 
 @singledispatch
@@ -110,11 +127,13 @@ def quantiles(distribution: Distribution, probabilities: Tensor) -> Tensor:
         return loc[:, None] + scale[:, None] * torch.special.ndtri(probabilities)
     if isinstance(distribution, MixtureSameFamily) and _normals(distribution.component_distribution):
         return _mixture_quantiles(distribution, probabilities)
-    return torch.quantile(distribution.sample((DRAWS,)), probabilities, dim=0).T
+    return torch.quantile(torch.cat([distribution.sample((n,)) for n in DRAWS]), probabilities, dim=0).T
 
 
 def _normals(distribution: Distribution) -> bool:
-    return isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal)
+    """Whether every latent by itself is normal."""
+    independent = isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal)
+    return independent or isinstance(distribution, MultivariateNormal)
 
 
 def _mixture_quantiles(distribution: MixtureSameFamily, probabilities: Tensor, halvings: int = 50) -> Tensor:

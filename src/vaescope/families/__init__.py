@@ -9,6 +9,8 @@ from vaescope.families.bernoulli import Bernoulli
 from vaescope.families.codes import CategoricalCodes
 from vaescope.families.continuous_bernoulli import ContinuousBernoulli
 from vaescope.families.family import Family
+from vaescope.families.flow import InverseAutoregressive
+from vaescope.families.full import FullNormal
 from vaescope.families.gaussian import Gaussian, OptimalGaussian, PixelGaussian
 from vaescope.families.laplace import Laplace
 from vaescope.families.normal import DiagonalNormal
@@ -24,7 +26,9 @@ __all__ = [
     "DiagonalNormal",
     "DiscretisedLogistic",
     "Family",
+    "FullNormal",
     "Gaussian",
+    "InverseAutoregressive",
     "Laplace",
     "LogisticMixture",
     "OptimalGaussian",

@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaescope.errors import UsageError
 from vaescope.nets import Shape
 
 
@@ -55,3 +56,12 @@ class Family(nn.Module, ABC):
         Returns:
             Parameters with shape ``inputs``.
         """
+
+
+def check_vector(family: Family) -> None:
+    """Refuses events that are not vectors, for a family that makes all their entries depend on one another."""
+    if len(family.shape) != 1:
+        raise UsageError(
+            f"{type(family).__name__} takes latents that are a vector, but these have shape {family.shape}: "
+            "use the posterior DiagonalNormal"
+        )

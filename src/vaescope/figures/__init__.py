@@ -6,6 +6,6 @@ Nothing here knows about models or training. Matplotlib is imported when the fir
 this package is cheap, and no picture needs a display.
 """
 
-from vaescope.figures import animation, curves, diagram, scatter, style, tiles
+from vaescope.figures import activity, animation, curves, diagram, scatter, style, tiles
 
-__all__ = ["animation", "curves", "diagram", "scatter", "style", "tiles"]
+__all__ = ["activity", "animation", "curves", "diagram", "scatter", "style", "tiles"]

@@ -130,7 +130,7 @@ def _panel(
             )
     if floor is not None:
         axes.axhline(floor, color=GREY, linestyle=":", linewidth=4, label=f"irreducible entropy {floor:,.1f}")
-    _scale_steps(axes, np.concatenate([step for step, _ in curves]))
+    scale_steps(axes, np.concatenate([step for step, _ in curves]))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_ylim(*_limits(curves, [floor] if floor is not None else [0.0] if zero else []))
     last = next(value for _, value in reversed(curves) if len(value))[-1]
@@ -143,7 +143,7 @@ def _ends_alike(a: Array, b: Array) -> bool:
     return bool(np.isclose(a[-1], b[-1], rtol=1e-4, atol=1e-4) or not np.isfinite(a[-1] + b[-1]))
 
 
-def _scale_steps(axes: Axes, steps: Array) -> None:
+def scale_steps(axes: Axes, steps: Array) -> None:
     """Makes the axis of steps logarithmic where they span much, from a 300th of the last step on at the earliest."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 

@@ -171,7 +171,7 @@ class _Plan:
 
     Args:
         text: The size of the labels below the stages, in pixels.
-        lines: How many lines a label has: four with the details, three without.
+        detailed: Whether labels have the details.
         upright: Whether labels are turned, because they have no room to lie.
         label: The height of the labels, in pixels.
         ends: The height of the lines below p(x|z), in pixels.
@@ -180,7 +180,7 @@ class _Plan:
     """
 
     text: int
-    lines: int
+    detailed: bool
     upright: bool
     label: int
     ends: int
@@ -190,16 +190,17 @@ class _Plan:
     @staticmethod
     def of(encoder: Sequence[Stage], decoder: Sequence[Stage], likelihood: str, sizes: list[int], foot: int) -> _Plan:
         """Tries labels from large to small: lying with details, lying without, and then upright."""
-        rows = [(_slot(len(row)), _labels(stage)) for row in (encoder, decoder) for stage in row]
+        rows = [(_slot(len(row)), stage) for row in (encoder, decoder) for stage in row]
         ends = (2 + len(_named(likelihood))) * style.line_height(TEXT)
         range_of_sizes = (min(sizes), max(sizes))
-        for lines, text in itertools.product((4, 3), range(TEXT, 21, -1)):
-            if all(style.widest(label[:lines], text) <= slot - 20 for slot, label in rows):
-                high = max(len(label[:lines]) for _, label in rows) * style.line_height(text)
-                return _Plan(text, lines, False, high, ends, range_of_sizes, foot)
+        for detailed, text in itertools.product((True, False), range(TEXT, 21, -1)):
+            labels = [(slot, _labels(stage, detailed)) for slot, stage in rows]
+            if all(style.widest(label, text) <= slot - 20 for slot, label in labels):
+                high = max(len(label) for _, label in labels) * style.line_height(text)
+                return _Plan(text, detailed, False, high, ends, range_of_sizes, foot)
         text = int(np.clip(min(slot for slot, _ in rows) / 4.4, 15, 26))
-        high = max(style.widest(label[:3], text) for _, label in rows)
-        return _Plan(text, 3, True, high, ends, range_of_sizes, foot)
+        high = max(style.widest(_labels(stage, False), text) for _, stage in rows)
+        return _Plan(text, False, True, high, ends, range_of_sizes, foot)
 
     @property
     def encoder_y(self) -> int:
@@ -233,10 +234,10 @@ def _slot(stages: int) -> float:
     return (WIDTH - LEFT - RIGHT) / stages
 
 
-def _labels(stage: Stage) -> list[str]:
-    """The lines below a stage: what it is, what comes out and how many parameters it has."""
+def _labels(stage: Stage, detailed: bool) -> list[str]:
+    """The lines below a stage: what it is, what comes out, how many parameters it has, and its details one by one."""
     lines = [stage.name, stage.sides, f"{stage.parameters:,}" if stage.parameters else "–"]
-    return [*lines, stage.detail] if stage.detail else lines
+    return [*lines, *stage.detail.split(", ")] if detailed and stage.detail else lines
 
 
 def _named(likelihood: str) -> list[str]:
@@ -295,7 +296,7 @@ def _slab(axes: Axes, x: float, y: float, wide: float, tall: float, colour: str,
 def _label(axes: Axes, plan: _Plan, x: float, top: float, stage: Stage) -> None:
     """The lines of a stage under each other, or upright side by side."""
     step = style.line_height(plan.text)
-    lines = _labels(stage)[: plan.lines]
+    lines = _labels(stage, plan.detailed)
     for i, line in enumerate(lines):
         look: dict[str, Any] = {"color": INK if i == 0 else GREY, "fontsize": plan.text}
         if plan.upright:
@@ -348,9 +349,8 @@ def _ends(
         _text(axes, x, low + i * step, line, color=colour, fontsize=TEXT, ha="center", va="top")
     top, bottom = below + 2 * step + 8, plan.decoder_y - half
     _arrow(axes, (x, top), (x, bottom), DISTORTION, both=True)
-    _text(
-        axes, x + 20, (top + bottom) / 2, "distortion", color=DISTORTION, fontsize=TEXT, va="center", fontweight="bold"
-    )
+    free = plan.decoder_y - HIGH / 2 - 90  # between the labels of the encoder and the heading of the decoder
+    _text(axes, x + 20, free, "distortion", color=DISTORTION, fontsize=TEXT, va="center", fontweight="bold")
 
 
 def _image(axes: Axes, x: float, y: float, image: Array | None, stage: Stage) -> None:

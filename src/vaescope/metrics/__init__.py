@@ -4,6 +4,18 @@ from vaescope.metrics.accuracy import accuracy
 from vaescope.metrics.bits import bits_per_dim
 from vaescope.metrics.bound import Bound, average, negative_elbo
 from vaescope.metrics.importance import importance_bound
+from vaescope.metrics.latents import Anatomy, anatomy, examine
 from vaescope.metrics.neighbours import neighbour_accuracy
 
-__all__ = ["Bound", "accuracy", "average", "bits_per_dim", "importance_bound", "negative_elbo", "neighbour_accuracy"]
+__all__ = [
+    "Anatomy",
+    "Bound",
+    "accuracy",
+    "anatomy",
+    "average",
+    "bits_per_dim",
+    "examine",
+    "importance_bound",
+    "negative_elbo",
+    "neighbour_accuracy",
+]

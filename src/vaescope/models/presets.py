@@ -33,7 +33,7 @@ class Flat(Architecture):
 
     Args:
         latent: The number of latents D.
-        network: The encoder and the decoder: MLP or Conv.
+        network: The encoder and the decoder, such as MLP, Conv or ResConv.
         prior: p(z), such as StandardNormal or NormalMixture.
         posterior: q(z|x), such as DiagonalNormal.
         likelihood: p(x|z), such as Bernoulli for binary (or grey) pixels, or Gaussian for real values.
@@ -79,7 +79,7 @@ class Flat(Architecture):
         seen = (shape[0] + 1, *shape[1:]) if classes else shape
         beside = label_channel(classes, shape) if classes else None
         posterior = Conditional(self.network.encoder(seen, family.inputs), family, ndims=3, beside=beside)
-        prior.borrow(posterior, family.support, shape)
+        prior.borrow(posterior, family, shape)
         if prior.support != family.support:
             raise UsageError(
                 f"the posterior {type(family).__name__} gives latents on the {family.support}, "

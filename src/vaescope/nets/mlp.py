@@ -3,43 +3,16 @@ r"""Fully connected networks with residual blocks.
 .. math:: h_0 = \sigma(W_0 x + b_0), \quad h_{i+1} = h_i + \sigma(W_i h_i + b_i), \quad y = W h + b
 
 The identity path keeps the gradient of a deep network as large as that of a shallow one, so depth may be raised without
-touching the learning rate.
+touching the learning rate. Normalisation, where there is one, comes before each :math:`\sigma`, dropout after it.
 """
 
 import math
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
-from vaescope.errors import UsageError
-from vaescope.nets.network import Activation, Network, Shape, activation
-
-
-class Residual(nn.Module):
-    r"""A block that adds to its input, :math:`h + f(h)`.
-
-    References:
-        | Deep Residual Learning for Image Recognition (He et al., 2016)
-        | https://arxiv.org/abs/1512.03385
-
-    Args:
-        body: The function :math:`f`, from a shape to the same shape.
-    """
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Takes and returns a tensor of any one shape."""
-        return h + self.body(h)
-
-
-def dense(inputs: int, outputs: int, width: int, blocks: int, act: Activation) -> list[nn.Module]:
-    """The layers of one fully connected network: a first layer, residual blocks, a last layer."""
-    layers: list[nn.Module] = [nn.Sequential(nn.Linear(inputs, width), activation(act))]
-    layers += [Residual(nn.Sequential(nn.Linear(width, width), activation(act))) for _ in range(blocks)]
-    return [*layers, nn.Linear(width, outputs)]
+from vaescope.nets.layers import Residual, dense
+from vaescope.nets.network import Activation, Network, Shape, VectorNorm, check
 
 
 @dataclass(frozen=True)
@@ -51,29 +24,37 @@ class MLP(Network):
         encoder_blocks: How many residual blocks the encoder has after its first layer.
         decoder_blocks: How many residual blocks the decoder has after its first layer.
         activation: The nonlinearity after every hidden layer.
+        norm: What normalises every hidden layer before its activation: none, batch or layer.
+        dropout: The share of the units of every hidden layer that a step of training leaves out.
 
     Raises:
-        UsageError: For a width below 1 or a negative number of blocks.
+        UsageError: For a width below 1 (2 for layer normalisation, which makes a single unit constant), a negative
+            number of blocks, or dropout outside of [0, 1).
     """
 
     width: int = 256
     encoder_blocks: int = 3
     decoder_blocks: int = 5
     activation: Activation = "silu"
+    norm: VectorNorm = "none"
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.encoder_blocks < 0 or self.decoder_blocks < 0:
-            raise UsageError(
-                f"MLP(width={self.width}, encoder_blocks={self.encoder_blocks}, decoder_blocks={self.decoder_blocks}) "
-                "cannot be built: give a width of at least 1 and no negative number of blocks"
-            )
+        check(self, self.dropout, width=2 if self.norm == "layer" else 1, encoder_blocks=0, decoder_blocks=0)
+
+    def _layers(self, inputs: int, outputs: int, blocks: int) -> list[nn.Module]:
+        """A first layer, residual blocks, a last layer."""
+        first, *rest = (
+            dense(size, self.width, self.activation, self.norm, self.dropout)
+            for size in (inputs, *(self.width,) * blocks)
+        )
+        return [first, *map(Residual, rest), nn.Linear(self.width, outputs)]
 
     def encoder(self, shape: Shape, outputs: Shape) -> nn.Module:
         """A network from shape (*B, C, H, W) to shape (*B, F)."""
-        layers = dense(math.prod(shape), math.prod(outputs), self.width, self.encoder_blocks, self.activation)
+        layers = self._layers(math.prod(shape), math.prod(outputs), self.encoder_blocks)
         return nn.Sequential(nn.Flatten(-3), *layers)
 
     def decoder(self, inputs: int, shape: Shape) -> nn.Module:
         """A network from shape (*B, D) to shape (*B, C, H, W)."""
-        layers = dense(inputs, math.prod(shape), self.width, self.decoder_blocks, self.activation)
-        return nn.Sequential(*layers, nn.Unflatten(-1, shape))
+        return nn.Sequential(*self._layers(inputs, math.prod(shape), self.decoder_blocks), nn.Unflatten(-1, shape))

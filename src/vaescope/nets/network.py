@@ -1,20 +1,26 @@
-"""What every network description offers, and the activations it may name."""
+"""What every network description offers, and the names that it may give to activations and normalisations."""
 
 from abc import ABC, abstractmethod
 from typing import Literal
 
 from torch import nn
 
+from vaescope.errors import UsageError
+
 Shape = tuple[int, ...]
 
-Activation = Literal["relu", "silu", "gelu", "tanh", "elu"]
+Activation = Literal["relu", "leaky_relu", "silu", "gelu", "tanh", "elu"]
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
     "silu": nn.SiLU,
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
     "elu": nn.ELU,
 }
+
+VectorNorm = Literal["none", "batch", "layer"]
+ImageNorm = Literal["none", "batch", "group"]
 
 
 def activation(name: Activation) -> nn.Module:
@@ -48,3 +54,23 @@ class Network(ABC):
         Returns:
             A module from shape (*B, D) to shape (*B, C, H, W).
         """
+
+
+def check(network: Network, dropout: float, **least: int) -> None:
+    """Refuses a description that no network can be built from.
+
+    Args:
+        network: The description.
+        dropout: Its share of dropout, which must be from 0 to below 1.
+        least: The keys that hold a size, and the least that each may be. A size that is None is left open.
+
+    Raises:
+        UsageError: For the first value that is out of its range.
+    """
+    name = type(network).__name__
+    for key, low in least.items():
+        size = getattr(network, key)
+        if size is not None and size < low:
+            raise UsageError(f"{name}({key}={size}) cannot be built: give {key} of at least {low}")
+    if not 0 <= dropout < 1:
+        raise UsageError(f"{name}(dropout={dropout}) cannot be built: give a share from 0 to below 1, such as 0.1")

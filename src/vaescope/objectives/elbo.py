@@ -4,13 +4,12 @@ r"""The evidence lower bound.
           = \mathbb{E}_{q(z \mid x)} \log p(x \mid z) - \mathrm{KL}(q(z \mid x) \,\|\, p(z))
 """
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from vaescope.errors import UsageError
 from vaescope.models import VAE
+from vaescope.objectives.checks import check_amounts
 from vaescope.objectives.objective import Objective, Terms
 from vaescope.objectives.schedules import Ramp, Schedule
 from vaescope.objectives.terms import distortion, rate
@@ -42,8 +41,7 @@ class ELBO(Objective):
     warmup: Schedule = Ramp(start=0.1, end=1.0, share=0.2)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.beta < math.inf:
-            raise UsageError(f"ELBO got beta {self.beta}: give a weight of at least 0; 1 is the bound itself")
+        check_amounts(self, "beta")
 
     def __str__(self) -> str:
         weight = self.beta * self.warmup(1.0)

@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from vaescope.errors import UsageError
-from vaescope.models import VAE, SemiVAE
+from vaescope.models import VAE, SemiVAE, Trace
 from vaescope.nets import Shape
 
 Terms = dict[str, Tensor]
@@ -51,7 +51,7 @@ class Objective(ABC):
         if family.degenerate and not self.takes_points:
             raise UsageError(
                 f"{name} needs log q(z|x), which the posterior {posterior} does not have: "
-                "use the posterior DiagonalNormal, or an objective for autoencoders such as RegularisedAutoencoder"
+                "use the posterior DiagonalNormal, or an objective for autoencoders such as RAEL2"
             )
         if self.needs_pathwise and not family.pathwise:
             raise UsageError(
@@ -109,7 +109,6 @@ class Adversarial(Objective):
     def optimizer(self, critic: nn.Module) -> Optimizer:
         """The optimizer of the critic."""
 
-    @abstractmethod
     def __call__(
         self,
         model: VAE,
@@ -131,6 +130,11 @@ class Adversarial(Objective):
         Returns:
             ``loss``, a scalar to minimise, and further scalars to log by their names.
         """
+        return self.judged(model, model(x, context), x, context, critic)
+
+    @abstractmethod
+    def judged(self, model: VAE, trace: Trace, x: Tensor, context: Tensor | None, critic: nn.Module | None) -> Terms:
+        """The terms of one pass, with those of the critic where there is one."""
 
     @abstractmethod
     def challenge(self, critic: nn.Module, model: VAE, x: Tensor, context: Tensor | None = None) -> Terms:

@@ -49,7 +49,7 @@ class M2(Objective):
 
     sums_labels: ClassVar[bool] = True
 
-    alpha: float = 10.0
+    alpha: float = 50.0
     beta: float = 1.0
     warmup: Schedule = Ramp(start=0.1, end=1.0, share=0.2)
 

@@ -8,11 +8,12 @@ References:
     | https://arxiv.org/abs/1711.00464
 """
 
+import math
 from functools import reduce
 from operator import add
 
 from torch import Tensor
-from torch.distributions import kl_divergence
+from torch.distributions import Independent, kl_divergence
 
 from vaescope.models import Site, Trace
 
@@ -33,6 +34,29 @@ def exact_rate(site: Site) -> Tensor | None:
         raise ValueError("a site without a posterior has no rate; pass images to the model")
     try:
         return kl_divergence(site.q, site.p)
+    except NotImplementedError:
+        return None
+
+
+def dimension_rates(site: Site) -> Tensor | None:
+    r"""The KL divergence of every latent by itself, in closed form, or nothing where the rate is no such sum.
+
+    It is the sum of :math:`\mathrm{KL}(q(z_j \mid x) \,\|\, p(z_j))` where both distributions are independent ones.
+
+    Args:
+        site: A site with a posterior.
+
+    Returns:
+        One value for each latent, with shape (*S, B, D); their sum over D is :func:`exact_rate`.
+    """
+    q, p = site.q, site.p
+    if not (isinstance(q, Independent) and isinstance(p, Independent)):
+        return None
+    ndims = q.reinterpreted_batch_ndims
+    if ndims != p.reinterpreted_batch_ndims or ndims == 0:
+        return None
+    try:
+        return kl_divergence(q.base_dist, p.base_dist).flatten(-ndims)
     except NotImplementedError:
         return None
 
@@ -76,3 +100,13 @@ def log_weight(trace: Trace, x: Tensor) -> Tensor:
         x: Images, with shape (B, C, H, W).
     """
     return -distortion(trace, x) - reduce(add, map(log_ratio, trace.sites))
+
+
+def log_mean_exp(weights: Tensor, axis: int = 0) -> Tensor:
+    r"""The logarithm of the mean of weights that are given as logarithms, :math:`\log \frac{1}{K} \sum_k e^{w_k}`.
+
+    Args:
+        weights: The logarithms, with shape (K, B) where ``axis`` is 0.
+        axis: The axis to take the mean over.
+    """
+    return weights.logsumexp(axis) - math.log(weights.shape[axis])

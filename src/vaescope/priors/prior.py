@@ -6,6 +6,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaescope.families import Family
 from vaescope.nets import Shape
 
 
@@ -27,12 +28,12 @@ class Prior(nn.Module, ABC):
     def forward(self, context: Tensor | None = None) -> Distribution:
         """The prior, with no batch axes and event shape (D,)."""
 
-    def borrow(self, posterior: Callable[[Tensor], Distribution], support: str, shape: Shape) -> None:
+    def borrow(self, posterior: Callable[[Tensor], Distribution], family: Family, shape: Shape) -> None:
         """Is shown the posterior of the model that it becomes part of. Most priors have no use for it.
 
         Args:
             posterior: From images with shape (*B, C, H, W) to q(z|x).
-            support: The support of the posterior.
+            family: The family of the posterior, which knows its support.
             shape: The shape of an image, (C, H, W).
         """
 

@@ -1,0 +1,99 @@
+r"""Times training steps of a recipe in this tree against those in another tree of vaescope, interleaved.
+
+::
+
+    git worktree add /tmp/before v0.1.0
+    python -m bench.against /tmp/before --config configs/main.yaml
+
+Each tree runs in a process of its own, on the same data with the same seed. They take turns in blocks of steps, so that
+whatever else the machine does falls on both. Printed are the steps per second of both, and the ratio of this tree to
+the other: the median over pairs of neighbouring blocks, with their quartiles. Above 1 this tree is the faster one.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def work(config: str, root: str | None) -> None:
+    """The process of one tree: for every number of steps on standard input it prints the seconds they took."""
+    import torch
+
+    from vaescope.cli.train import parser
+    from vaescope.config import build, parse
+    from vaescope.experiment import begin
+
+    made = parser()
+    parsed = parse(made, ["--config", config, *(["--data.root", root] if root else [])])
+    for name in ("out", "resume", "json"):
+        parsed.pop(name)
+    settings = build(made, parsed)
+    state = begin(settings, settings.data.load(), torch.device("cpu"))
+    state.model.train()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        begun = time.perf_counter()
+        for _ in range(int(line)):
+            batch, progress = state.batches(state.step), (state.step + 0.5) / state.total
+            for player in state.players:
+                player.step(state.model, batch, progress)
+            state.step += 1
+        print(time.perf_counter() - begun, flush=True)
+
+
+class Worker:
+    """The process of one tree."""
+
+    def __init__(self, tree: Path, config: str, root: str | None) -> None:
+        words = [sys.executable, str(Path(__file__)), "--work", str(Path(config).resolve()), *([root] if root else [])]
+        paths = os.environ | {"PYTHONPATH": str(tree / "src")}
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=paths)
+        if self._line() != "ready":
+            raise SystemExit(f"{tree} cannot train {config}")
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def seconds(self, steps: int) -> float:
+        """How long so many further steps take."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        return float(self._line())
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("other", type=Path, help="the root of the other tree")
+    parser.add_argument("--config", default=str(ROOT / "configs" / "main.yaml"), help="a config both trees can read")
+    parser.add_argument("--data-root", help="where the image sets are (as the config says)")
+    parser.add_argument("--blocks", type=int, default=40, help="blocks of each tree (40)")
+    parser.add_argument("--steps", type=int, default=50, help="steps in a block (50)")
+    asked = parser.parse_args()
+    here, there = (Worker(tree, asked.config, asked.data_root) for tree in (ROOT, asked.other.resolve()))
+    for worker in (here, there):
+        worker.seconds(asked.steps)  # the first steps allocate memory
+    pairs = []
+    for block in range(asked.blocks):
+        order = (here, there) if block % 2 == 0 else (there, here)
+        took = {worker: worker.seconds(asked.steps) for worker in order}
+        pairs.append((took[here], took[there]))
+    ratios = [other / this for this, other in pairs]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    speeds = [asked.steps / statistics.median(column) for column in zip(*pairs, strict=True)]
+    print(
+        f"this tree {speeds[0]:.1f} steps/s, the other {speeds[1]:.1f} steps/s, {asked.blocks} blocks of {asked.steps}"
+    )
+    print(f"ratio {middle:.3f} (quartiles {low:.3f} to {high:.3f})")
+
+
+if __name__ == "__main__":
+    work(*sys.argv[2:4], *[None] * (4 - len(sys.argv))) if sys.argv[1:2] == ["--work"] else main()

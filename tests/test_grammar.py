@@ -1,0 +1,204 @@
+"""The grammar: every prior, posterior, likelihood, network and objective, in every combination that has a meaning.
+
+What has a meaning trains on real images and its loss falls. What has none is refused before the first step, in one line
+that says what to do.
+"""
+
+import inspect
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from test_config import build, plain, spelled_out
+from test_training import Losses
+
+from vaescope import checkpoint, config, families, nets, objectives, priors
+from vaescope.choices import components, keys_of
+from vaescope.config import Config
+from vaescope.data.dataset import ImageData
+from vaescope.data.images import ImageSet
+from vaescope.errors import UsageError
+from vaescope.experiment import begin
+from vaescope.families import Family
+from vaescope.metrics import average
+from vaescope.models import Flat
+from vaescope.nets import Network
+from vaescope.objectives import Objective
+from vaescope.priors import Prior
+from vaescope.run import validation_examples
+from vaescope.train import State, Trainer, fit
+
+
+def of_kind(kind: type) -> list[str]:
+    """The names of the components of one kind."""
+    return [name for name, component in components().items() if issubclass(component, kind)]
+
+
+LATENTS = [
+    ("DiagonalNormal", "StandardNormal"),
+    ("DiagonalNormal", "NormalMixture"),
+    ("DiagonalNormal", "VampPrior"),
+    ("DiagonalNormal", "AutoregressiveFlow"),
+    ("DiagonalNormal", "CouplingFlow"),
+    ("FullNormal", "StandardNormal"),
+    ("InverseAutoregressive", "StandardNormal"),
+    ("VonMisesFisher", "HypersphericalUniform"),
+    ("PowerSpherical", "HypersphericalUniform"),
+    ("CategoricalCodes", "UniformCodes"),
+    ("PointMass", "NormalMixture"),
+]
+"""Posteriors with priors that they go with."""
+
+LIKELIHOODS = {
+    "Bernoulli": "binary",
+    "ContinuousBernoulli": "grey",
+    "Gaussian": "grey",
+    "PixelGaussian": "grey",
+    "OptimalGaussian": "centred",
+    "Laplace": "centred",
+    "DiscretisedLogistic": "grey",
+    "LogisticMixture": "grey",
+    "Categorical": "grey",
+}
+"""Likelihoods with targets that they can score."""
+
+OBJECTIVES = of_kind(Objective)
+SMALL = {"MLP": {"width": 16}, "Conv": {"channels": 4}, "ResConv": {"channels": 4}, "DeepConv": {"widths": (4, 8)}}
+
+
+def network(name: str = "MLP") -> Network:
+    """A small network."""
+    return getattr(nets, name)(**SMALL.get(name, {}))
+
+
+def flat(posterior: str, prior: str, likelihood: str = "Bernoulli", net: str = "MLP", **more: Any) -> Flat:
+    """A small model of 3 latents from the names of its parts."""
+    few = {"components": 9} if "components" in keys_of(components()[prior]) else {}
+    small = partial(getattr(priors, prior), **few)
+    return Flat(3, network(net), small, getattr(families, posterior), getattr(families, likelihood), **more)
+
+
+def settings(model: Any, objective: Objective, targets: str = "binary", steps: int = 20) -> Config:
+    """A config of a short run."""
+    adam = partial(torch.optim.AdamW, lr=3e-3)
+    trainer = Trainer(steps=steps, epochs=100, batch_size=50, optimizer=adam, device="cpu", checkpoint_every=10_000)
+    return Config(ImageData("sample", targets=targets), model, objective, trainer)  # type: ignore[arg-type]
+
+
+def make(name: str) -> Objective:
+    """An objective with its defaults."""
+    return getattr(objectives, name)()
+
+
+def refused(settings: Config, images: ImageSet) -> str:
+    """What a run is refused with before its first step, or nothing."""
+    try:
+        begin(settings, images, torch.device("cpu"))
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def falls(settings: Config, images: ImageSet) -> State:
+    """Trains, and checks that the validation loss is lower after it. (The loop itself stops at terms that are not
+    finite, and at parameters without a gradient.)"""
+    state = begin(settings, images, torch.device("cpu"))
+    validation = validation_examples(state.model, settings.data.target, images)
+
+    def loss() -> float:
+        shown = state.model, validation.values, validation.context
+        return sum(average(settings.objective, *shown, seed)["loss"] for seed in range(5))
+
+    before = loss()
+    fit(state, settings.trainer, validation)
+    assert loss() < before
+    return state
+
+
+def test_every_component_is_in_the_tables() -> None:
+    named = {name for pair in LATENTS for name in pair} | set(LIKELIHOODS)
+    assert set(of_kind(Prior)) | set(of_kind(Family)) == named
+
+
+@pytest.mark.parametrize(("posterior", "prior"), LATENTS, ids=str)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_pair_of_model_and_objective_trains_or_is_refused(
+    name: str, posterior: str, prior: str, images: ImageSet
+) -> None:
+    chosen = settings(flat(posterior, prior), make(name))
+    if refusal := refused(chosen, images):
+        assert "\n" not in refusal
+        assert any(remedy in refusal for remedy in ("use ", "give ", "set ")), refusal
+    else:
+        falls(chosen, images)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_every_likelihood_trains(likelihood: str, images: ImageSet) -> None:
+    falls(settings(flat("DiagonalNormal", "StandardNormal", likelihood), make("ELBO"), LIKELIHOODS[likelihood]), images)
+
+
+@pytest.mark.parametrize("net", of_kind(Network))
+def test_every_network_trains_also_with_labels(net: str, images: ImageSet) -> None:
+    falls(settings(flat("DiagonalNormal", "StandardNormal", net=net, labels=True), make("ELBO")), images)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_resumes_where_it_stopped(name: str, images: ImageSet, tmp_path: Path) -> None:
+    pairs = (settings(flat(*pair), make(name), steps=12) for pair in LATENTS)
+    chosen = next(pair for pair in pairs if not refused(pair, images))
+    state = begin(chosen, images, torch.device("cpu"))
+    validation, whole = validation_examples(state.model, chosen.data.target, images), Losses()
+    fit(state, chosen.trainer, validation, [whole])
+    stopped, first = begin(chosen, images, torch.device("cpu")), Losses()
+    fit(stopped, chosen.trainer, validation, [first], lambda: stopped.step == 5)
+    path = checkpoint.save(tmp_path, stopped)
+    resumed, second = begin(chosen, images, torch.device("cpu")), Losses()
+    checkpoint.restore(path, resumed)
+    fit(resumed, chosen.trainer, validation, [second])
+    assert first.losses + second.losses == whole.losses
+    assert len(whole.losses) == 12
+
+
+KEY = {Prior: "model.prior", Family: "model.likelihood", Network: "model.network", Objective: "objective"}
+
+
+@pytest.mark.parametrize("name", [name for kind in KEY for name in of_kind(kind)])
+def test_every_component_comes_back_from_a_kept_config(name: str, tmp_path: Path) -> None:
+    key = next(key for kind, key in KEY.items() if issubclass(components()[name], kind))
+    words = [f"--{key}", name]
+    whole = plain(words)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(whole))
+    again = ["--config", str(tmp_path / "config.yaml")]
+    assert spelled_out(plain(again)) == spelled_out(whole)
+    one, other = (build(given).objective for given in (words, again))
+    assert one == other
+
+
+@pytest.mark.parametrize(("posterior", "prior"), LATENTS, ids=str)
+def test_two_models_built_in_one_process_are_the_same(posterior: str, prior: str) -> None:
+    description = flat(posterior, prior)
+
+    def build() -> dict[str, torch.Tensor]:
+        torch.manual_seed(3)
+        return description((1, 28, 28)).state_dict()
+
+    first, second = build(), build()
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", components())
+def test_no_component_keeps_a_mutable_default(name: str) -> None:
+    for parameter in inspect.signature(components()[name]).parameters.values():
+        assert not isinstance(parameter.default, list | dict | set), f"{name} {parameter.name}"
+
+
+def test_a_config_with_another_class_in_place_is_another_model() -> None:
+    base = settings(flat("DiagonalNormal", "StandardNormal"), make("ELBO"))
+    assert replace(base, objective=make("IWAE")) != base
+    assert config.Config() == config.Config()
