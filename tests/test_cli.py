@@ -27,6 +27,8 @@ PICTURES = {
     "training.png", "latent_space.png", "latent_representation.png", "reconstructions.png", "samples.png",
     "latent_activity.png", "traversals.png", "architecture.png", "latent_representation.gif", "latent_progression.gif",
 }  # fmt: skip
+OF_LABELS = {"classes.png"}
+"""Drawn of models with labels only."""
 
 
 def python(*words: str, **options: object) -> subprocess.CompletedProcess[str]:

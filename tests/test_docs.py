@@ -34,6 +34,6 @@ def test_examples_in_docstrings_run(name: str) -> None:
 
 
 def test_every_picture_that_is_drawn_is_explained() -> None:
-    from test_cli import PICTURES
+    from test_cli import OF_LABELS, PICTURES
 
-    assert set(re.findall(r"^\| `([\w.]+)` \|", README, re.MULTILINE)) == PICTURES
+    assert set(re.findall(r"^\| `([\w.]+)` \|", README, re.MULTILINE)) == PICTURES | OF_LABELS

@@ -70,6 +70,10 @@ def scattered(path: Path, points: int = 300, d: int = 2, named: list[str] | None
     scatter.latent_representation(path, latents(points, d), labels, named or [], **{**TEXT, **options})
 
 
+def by_class(path: Path, count: int, columns: int = 10, shape: tuple[int, ...] = (1, 28, 28)) -> None:
+    tiles.classes(path, pixels(count, columns, *shape), [f"class number {k}" for k in range(count)], **TEXT)
+
+
 def pairs(path: Path, shape: tuple[int, ...]) -> None:
     tiles.comparison(path, pixels(7, *shape), pixels(7, *shape, seed=1), **TEXT)
 
@@ -117,6 +121,12 @@ STILL: dict[str, Callable[[Path], None]] = {
     "latent space": lambda path: latent_space(path, 20, 20),
     "latent space, odd": lambda path: latent_space(path, 2, 3, ODD),
     "latent space of one": lambda path: latent_space(path, 1, 1),
+    "classes": lambda path: by_class(path, 10),
+    "classes, many and odd": lambda path: by_class(path, 30, 3, ODD),
+    "one class": lambda path: by_class(path, 1),
+    "latent circle": lambda path: tiles.latent_space(
+        path, pixels(1, 12, 1, 28, 28), [0], 30 * np.arange(12), names=("angle", ""), **TEXT
+    ),
     "traversals": lambda path: traversals(path, np.tile(np.linspace(-3, 3, 11), (8, 1))),
     "traversals, uneven": lambda path: traversals(path, latents(3, 5), ODD),
     "scatter, 1 latent": lambda path: scattered(path, d=1),
@@ -131,6 +141,9 @@ STILL: dict[str, Callable[[Path], None]] = {
     "scatter of one point": lambda path: scattered(path, points=1, named=None),
     "diagram": lambda path: architecture(path, example=pixels(1, 28, 28), decoded=pixels(*ODD)),
     "diagram, shallow": lambda path: architecture(path, 2),
+    "diagram, labels": lambda path: architecture(path, labels="one of 10 classes"),
+    "diagram, classifier": lambda path: architecture(path, labels="one of 10 classes", classifier=True),
+    "diagram, point": lambda path: architecture(path, point=True),
     "diagram, deep": lambda path: architecture(path, 12),
 }
 MOVING: dict[str, tuple[int, Callable[[Path], None]]] = {
@@ -362,6 +375,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Path], None]]] = {
         "as many names",
         lambda path: tiles.reconstructions(path, pixels(2, 3, 1, 8, 8), pixels(2, 3, 1, 8, 8), ["a"], **TEXT),
     ),
+    "class rows": ("as many names", lambda path: tiles.classes(path, pixels(2, 3, 1, 8, 8), ["a"], **TEXT)),
     "rows": ("rows of images", lambda path: tiles.latent_space(path, pixels(2, 3, 1, 8, 8), [0], [0, 1, 2], **TEXT)),
     "columns": ("columns of images", lambda path: tiles.latent_space(path, pixels(2, 3, 1, 8, 8), [0, 1], [0], **TEXT)),
     "values": (

@@ -14,7 +14,7 @@ LAYERS = (
     {"conditional", "priors"},
     {"models"},
     {"objectives"},
-    {"metrics", "outline"},
+    {"metrics", "outline", "walks"},
     {"train", "pictures"},
     {"checkpoint"},
     {"doctor", "observers"},

@@ -31,6 +31,7 @@ class Summary:
         best_step: The step whose weights were kept.
         validation: The validation loss of these weights, in nats per image.
         test: The bound on the test images, if the run came to its end.
+        accuracy: The share of test images whose label is found, by a model with a classifier.
         protocol: How the test images were scored.
         drawing_seconds: The seconds for all pictures after training.
         folder: The run folder.
@@ -48,6 +49,7 @@ class Summary:
     best_step: int
     validation: float
     test: Bound | None
+    accuracy: float | None
     protocol: str
     drawing_seconds: float
     folder: Path
@@ -64,11 +66,13 @@ class Summary:
 
 def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet) -> None:
     """Writes the model card: what was trained on what, the measured numbers, and how to go on."""
-    score = summary.test or "the run was interrupted before the test images were scored"
+    test = summary.test
+    score = str(test) if test else "the run was interrupted before the test images were scored"
     rows = {
         "data": f"{images.title}, {len(images.train):,} training images, targets {settings.data.targets}",
         "model": f"{type(settings.model).__name__}, {count(model):,} parameters, {model.prior.latent} latents",
-        "test −ELBO": str(score),
+        f"test {test.name if test else '−ELBO'}": score,
+        **({} if summary.accuracy is None else {"test accuracy": f"{summary.accuracy:.2%} of labels found"}),
         "protocol": summary.protocol,
         "validation loss": f"{summary.validation:.2f} nats per image, at step {summary.best_step:,}",
         "latents": summary.latents,

@@ -23,6 +23,7 @@ from vaescope.priors import Prior
 KINDS: dict[str, type] = {
     "model": Architecture,
     "network": Network,
+    "classifier": Network,
     "prior": Prior,
     "posterior": Family,
     "likelihood": Family,

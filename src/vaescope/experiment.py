@@ -24,8 +24,8 @@ from vaescope.doctor import Doctor, findings, in_words, ready
 from vaescope.errors import RunError, UsageError
 from vaescope.families import PixelLevels
 from vaescope.files import atomic_file
-from vaescope.metrics import examine, negative_elbo
-from vaescope.models import VAE
+from vaescope.metrics import accuracy, examine, negative_elbo
+from vaescope.models import VAE, SemiVAE
 from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
 from vaescope.run import FORMAT, make_scene, one_line, validation_examples
@@ -203,6 +203,11 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
         model = settings.model(images.shape, images.labelled)
     check_likelihood(model, settings.data.target, settings.data.targets)
     settings.objective.check(model)
+    if settings.data.labelled < 1 and not model.classes:
+        raise UsageError(
+            f"data.labelled is {settings.data.labelled}, but the model looks at no labels: leave it out, "
+            "or set the model to SemiSupervised and the objective to M2"
+        )
     start_at(model, settings, images)
     model.to(device)
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
@@ -287,13 +292,16 @@ def conclude(
     """Keeps the best weights, scores them on the test images, and draws."""
     state.model.load_state_dict(state.best_weights)
     write_model(folder, state, images)
-    test = None
+    test, right = None, None
     if outcome != "interrupted":
         values = settings.data.target.evaluation([images.validation.images, images.test.images])[1]
         test = negative_elbo(state.model, values, state.model.context(images.test.labels))
+        if isinstance(state.model, SemiVAE) and images.test.labels is not None:
+            right = accuracy(state.model, values, images.test.labels)
+        extra = {} if right is None else {"accuracy": right}
         place = {"step": state.best_step, "epoch": round(state.best_step / state.batches.steps_per_epoch, 4)}
         lines = [line for line in read_lines(folder / "metrics.jsonl") if line["split"] != "test"]
-        write_lines(folder / "metrics.jsonl", [*lines, place | {"split": "test"} | asdict(test)])
+        write_lines(folder / "metrics.jsonl", [*lines, place | {"split": "test"} | asdict(test) | extra])
     frames = recorder.arrays()
     if frames:
         with atomic_file(folder / "frames.npz") as temporary:
@@ -313,7 +321,8 @@ def conclude(
         best_step=state.best_step,
         validation=state.best,
         test=test,
-        protocol=settings.data.target.protocol,
+        accuracy=right,
+        protocol=settings.data.target.protocol + of_labels(state.model),
         drawing_seconds=time.perf_counter() - begun,
         folder=folder,
         figures=tuple(files),
@@ -323,6 +332,13 @@ def conclude(
     )
     write_card(summary, settings, state.model, images)
     return summary
+
+
+def of_labels(model: VAE) -> str:
+    """What the protocol of a score has to say of labels, nothing where the model has none."""
+    if isinstance(model, SemiVAE):
+        return f", image and label scored together (log {model.classes} nats for the label)"
+    return ", the label of each image given" if model.classes else ""
 
 
 def write_model(folder: Path, state: State, images: ImageSet) -> None:

@@ -17,17 +17,22 @@ from torch import Tensor
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.data.targets import Target
-from vaescope.distributions import centre as centre_of
-from vaescope.distributions import quantiles
 from vaescope.errors import UsageError
 from vaescope.metrics import examine
 from vaescope.metrics.latents import ACTIVE
-from vaescope.models import VAE, aside, encode, in_parts, temper
+from vaescope.models import VAE, SemiVAE, aside, encode, in_parts, temper
 from vaescope.models import reconstruct as reconstructed
 from vaescope.outline import Layer, count, model_outline
 from vaescope.priors import StandardNormal
+from vaescope.walks import landscape, paths
 
 Array = np.ndarray
+
+COLUMNS, MOST_ROWS = 10, 30
+"""Draws of the latents and classes, at most, in the picture of classes."""
+
+PROPER = {"Bernoulli", "Fisher", "Gaussian", "Householder", "Laplace", "Mises"}
+"""Words in the names of classes that keep their capital."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,19 @@ class Scene:
         """What the model makes of examples, as greys with shape (N, C, H, W)."""
         return reconstruct(self.model, self.target, examples)
 
+    @property
+    def point(self) -> bool:
+        """Whether the posterior is a point mass, as of an autoencoder."""
+        return self.model.posterior.family.degenerate
+
+    @property
+    def codes(self) -> Tensor | None:
+        """The codes of validation images, with shape (N, D), where the posterior is a point mass: it has no rate that
+        would keep them near the prior."""
+        return self.encode(self.examples[: self.settings.points]) if self.point else None
+
     def strongest(self) -> list[int]:
-        """The latents by their activity, the variance of the posterior mean over images, the most active first."""
+        """The latents by their activity, the variance of the posterior's centre over images, the most active first."""
         return self.encode(self.examples[:1000]).var(0, unbiased=False).argsort(descending=True).tolist()
 
 
@@ -147,7 +163,8 @@ def draw(scene: Scene, folder: Path, curves: Sequence[Mapping[str, object]], fra
     Returns:
         The files, in the order in which to look at them.
     """
-    still = (latent_space, latent_representation, reconstructions, samples, traversals, architecture)
+    still = [latent_space, latent_representation, reconstructions, samples, traversals, architecture]
+    still[4:4] = [classes] if scene.model.classes else []
     files = [training_curves(scene, folder, curves)] + [picture(scene, folder) for picture in still]
     files.insert(3, latent_activity(scene, folder, curves))
     if len(frames):
@@ -156,18 +173,22 @@ def draw(scene: Scene, folder: Path, curves: Sequence[Mapping[str, object]], fra
 
 
 def training_curves(scene: Scene, folder: Path, lines: Sequence[Mapping[str, object]]) -> Path:
-    """The loss and its split in training and validation, against the steps."""
+    """The -ELBO and its split in training and validation, against the steps, and the loss where it is another."""
     from vaescope.figures.curves import Curve, training_curves
 
     def curve(split: str) -> Curve:
         rows = [line for line in lines if line["split"] == split]
-        step, d, r = (np.array([row.get(k, np.nan) for row in rows], float) for k in ("step", "distortion", "rate"))
-        return Curve(step, d + r, d, r)
+        columns = ([row.get(key) for row in rows] for key in ("step", "loss", "distortion", "rate"))
+        return Curve(*(np.array(column, float) for column in columns))  # what is missing or null is not a number
 
     path = folder / "training.png"
-    floor = scene.target.floor(scene.images.validation.images)
-    title = f"Training on {scene.images.title}: −ELBO = distortion + rate"
-    training_curves(path, curve("train"), curve("validation"), title=title, footer=scene.caption, floor=floor)
+    train, validation = curve("train"), curve("validation")
+    rated = bool(np.isfinite(train.rate).any() or np.isfinite(validation.rate).any())
+    floor = scene.target.floor(scene.images.validation.images) if rated else None  # a code may hold all that is random
+    shown = "−ELBO = distortion + rate" if rated else "distortion, of an autoencoder without a rate"
+    title = f"Training on {scene.images.title}: {shown}"
+    title += "" if scene.objective == "−ELBO" else f"; minimised: {scene.objective}"
+    training_curves(path, train, validation, title=title, footer=scene.caption, floor=floor)
     return path
 
 
@@ -223,9 +244,25 @@ def samples(scene: Scene, folder: Path) -> Path:
 
     path = folder / "samples.png"
     title = f"{scene.settings.samples} samples of the model: latents drawn from the prior, decoded"
+    title += ", all classes in turn" if scene.model.classes else ""
     labels = torch.arange(scene.settings.samples) % max(1, len(scene.images.classes))
     images = sample(scene.model, scene.target, scene.settings.samples, context=scene.model.context(labels))
     tiles.samples(path, images, title=title, footer=scene.caption)
+    return path
+
+
+def classes(scene: Scene, folder: Path) -> Path:
+    """The same latents in every class of a model with labels: down a column the class changes, along a row the rest."""
+    from vaescope.figures import tiles
+
+    path = folder / "classes.png"
+    names = list(scene.images.classes[:MOST_ROWS])
+    with aside(scene.model, seed=0):
+        z = scene.model.prior().sample(torch.Size((COLUMNS,)))  # (N, D)
+    images = np.stack([scene.decode(z, label) for label in range(len(names))])
+    title = f"{COLUMNS} draws of the prior, each the latents of a whole column, decoded in every class"
+    title += "" if len(names) == len(scene.images.classes) else f"; the first {len(names)} classes"
+    tiles.classes(path, images, names, title=title, footer=scene.caption)
     return path
 
 
@@ -279,50 +316,21 @@ def sample(
     return decode(model, target, z, context)
 
 
-def prior_grid(scene: Scene, latents: Sequence[int], count: int, edge: float) -> tuple[Tensor, Tensor]:
-    """Values of some latents at evenly spaced probabilities of the prior, and the prior's mean.
-
-    Args:
-        scene: The scene.
-        latents: The indices of L latents.
-        count: The number S of values for each.
-        edge: The probability left out at either end.
-
-    Returns:
-        The values with shape (L, S), and the mean of all latents with shape (D,).
-    """
-    with aside(scene.model, seed=0):
-        prior = scene.model.prior()
-        probabilities = torch.linspace(edge, 1 - edge, count, device=scene.device)
-        return quantiles(prior, probabilities)[list(latents)].cpu(), centre_of(prior).cpu()
-
-
 def latent_space(scene: Scene, folder: Path) -> Path:
-    """The decoded grid over the plane of the two most active latents, at quantiles of the prior."""
+    """The decoded grid over the plane of the two most active latents, or over the sphere of the three."""
     from vaescope.figures import tiles
 
     path = folder / "latent_space.png"
-    dims = scene.model.prior.latent
-    plane = sorted(scene.strongest()[:2])
-    values, centre = prior_grid(scene, plane, scene.settings.grid, edge=0.5 / scene.settings.grid)
-    across, down = values[0], (values[1].flip(0) if dims > 1 else torch.zeros(1))
-    z = centre.expand(len(down), len(across), -1).clone()
-    z[..., plane[0]] = across
-    if dims > 1:
-        z[..., plane[1]] = down[:, None]
-    others = "" if dims <= 2 else f"; the other {dims - 2} latents at the prior's mean"
-    names = (
-        tuple(f"z{i + 1}, at quantiles of the prior" for i in plane)
-        if dims > 1
-        else ("z1, at quantiles of the prior", "")
-    )
+    with aside(scene.model, seed=0):
+        grid = landscape(scene.model.prior(), scene.strongest(), scene.settings.grid, scene.codes)
+    of = f", class {scene.images.classes[0]}" if scene.model.classes else ""
     tiles.latent_space(
         path,
-        scene.decode(z),
-        down.numpy(),
-        across.numpy(),
-        names=(names[0], names[1]),
-        title=f"The latent space of {scene.images.title}, decoded{others}",
+        scene.decode(grid.z),
+        grid.down.numpy(),
+        grid.across.numpy(),
+        names=grid.names,
+        title=f"The latent space of {scene.images.title}, decoded{of}" + (f"; {grid.rest}" if grid.rest else ""),
         footer=scene.caption,
     )
     return path
@@ -334,22 +342,25 @@ def first_label(scene: Scene) -> int:
 
 
 def traversals(scene: Scene, folder: Path) -> Path:
-    """What each latent does: it moves through the prior's quantiles, the others stay where one image put them."""
+    """What each latent does: it moves, the others stay where one image put them."""
     from vaescope.figures import tiles
 
     path = folder / "traversals.png"
     latents = sorted(scene.strongest()[:10])
-    values, _ = prior_grid(scene, latents, 11, edge=0.02)
     start = scene.encode(scene.examples[:1])[0]
-    z = start.expand(len(latents), 11, -1).clone()
-    for row, latent in enumerate(latents):
-        z[row, :, latent] = values[row]
+    with aside(scene.model, seed=0):
+        moved = paths(scene.model.prior(), start, latents, 11, scene.codes)
     all_ = len(latents) == len(start)
     which = "Each latent" if all_ else f"The {len(latents)} most active of {len(start)} latents, each"
-    footer = f"{scene.caption} · the other latents as one validation image has them"
-    names = [f"z{latent + 1}" for latent in latents]
-    title = f"{which} moved through the prior's quantiles"
-    tiles.traversals(path, scene.decode(z, first_label(scene)), values.numpy(), names, title=title, footer=footer)
+    of = f"; class {scene.images.classes[first_label(scene)]}" if scene.model.classes else ""
+    tiles.traversals(
+        path,
+        scene.decode(moved.z, first_label(scene)),
+        moved.values.numpy(),
+        [f"z{latent + 1}" for latent in latents],
+        title=f"{which} moved through {moved.through}",
+        footer=f"{scene.caption} · the other latents {moved.others}{of}",
+    )
     return path
 
 
@@ -398,6 +409,7 @@ def latent_representation(scene: Scene, folder: Path) -> Path:
     count = scene.settings.points
     z = scene.encode(scene.examples[:count]).numpy()
     project = projection(z)
+    what = "Codes" if scene.point else "Posterior centres"
     how = "" if project.exact else f", {z.shape[1]} latents on their two principal axes"
     scatter.latent_representation(
         path,
@@ -406,7 +418,7 @@ def latent_representation(scene: Scene, folder: Path) -> Path:
         list(scene.images.classes),
         axes=project.names,
         sigma_circles=project.exact and scene.standard,
-        title=f"Posterior means of {len(z):,} {scene.images.title} validation images{how}",
+        title=f"{what} of {len(z):,} {scene.images.title} validation images{how}",
         footer=scene.caption,
     )
     return path
@@ -422,7 +434,7 @@ def captions(numbers: Array) -> list[str]:
 
 
 def representation_animation(scene: Scene, folder: Path, frames: Mapping[str, Array]) -> Path:
-    """The posterior means of validation images as training goes on."""
+    """The centres of the posteriors of validation images as training goes on."""
     from vaescope.figures import animation
 
     path = folder / "latent_representation.gif"
@@ -472,26 +484,39 @@ def architecture(scene: Scene, folder: Path) -> Path:
     model, shape, example = scene.model, scene.images.shape, scene.examples[:1]
     halves = model_outline(model, example)
     encoder, decoder = ([stage(list(equal)) for _, equal in groupby(half)] for half in halves)
+    output = count(model.likelihood) - count(model.likelihood.net)
+    others = count(model) - sum(layer.parameters for half in halves for layer in half) - output - count(model.prior)
     path = folder / "architecture.png"
     architecture(
         path,
         encoder,
         Stage("z", tuple(model.prior().event_shape), count(model.prior)),
         decoder,
-        data=Stage("x", shape),
-        output=Stage("p(x|z)", shape, count(model.likelihood) - count(model.likelihood.net)),
+        data=Stage("x", shape, others),  # of what is beside the image, of the posterior's own, of a classifier
+        output=Stage("p(x|z)", shape, output),
         prior=words(model.prior),
         posterior=words(model.posterior.family),
         likelihood=words(model.likelihood.family),
         objective=scene.objective,
-        title=f"A VAE of {scene.images.title}, {count(model):,} parameters",
+        title=f"{'An autoencoder' if scene.point else 'A VAE'} of {scene.images.title}, {count(model):,} parameters",
         footer=scene.caption,
         example=scene.target.pixels(example.values[0]).numpy(),
         decoded=scene.reconstruct(example)[0],
+        labels=described_labels(model),
+        classifier=isinstance(model, SemiVAE),
+        point=scene.point,
     )
     return path
 
 
+def described_labels(model: VAE) -> str:
+    """What the diagram says of the labels of a model, nothing where it has none."""
+    if isinstance(model, SemiVAE):
+        return f"one of {model.classes} classes, by a classifier q(y|x) of {count(model.classifier):,} parameters"
+    return f"one of {model.classes} classes" if model.classes else ""
+
+
 def words(part: object) -> str:
-    """The name of a class in words: `DiagonalNormal` is a diagonal normal."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(part).__name__).capitalize()
+    """The name of a class in words: `DiagonalNormal` is a diagonal normal, `IWAE` stays as it is."""
+    first, *others = re.findall(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z0-9]+", type(part).__name__)
+    return " ".join([first, *(word if word.isupper() or word in PROPER else word.lower() for word in others)])

@@ -1,6 +1,7 @@
 """``vaescope sample``, ``reconstruct``, ``encode`` and ``figures``: what can be asked of a trained model."""
 
 import csv
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vaescope.cli.options import Parser, positive, report, seed, temperature, writing
 from vaescope.data.arrays import read_images
 from vaescope.data.examples import Examples
+from vaescope.distributions import centre
 from vaescope.errors import UsageError
 from vaescope.figures import tiles
 from vaescope.files import atomic_file
 from vaescope.metrics.bound import CHUNK
-from vaescope.models import aside
+from vaescope.models import SemiVAE, aside
 from vaescope.objectives import distortion, rate
 from vaescope.pictures import reconstruct as draw_reconstructions
 from vaescope.pictures import sample as draw_samples
@@ -29,19 +32,25 @@ def sample(words: Sequence[str]) -> int:
     made = Parser("Draw new images from a trained model.", example, "vaescope sample")
     made.add_argument("run", type=Path, help="the run folder")
     made.add_argument("-n", type=positive, default=64, help="how many images (64)")
+    made.add_argument("--label", help="the name or number of a class, for a model with labels (all classes in turn)")
     made.add_argument("--temperature", type=temperature, default=1.0, help="the factor on the prior's scale (1)")
     made.add_argument("--seed", type=seed, default=0, help="decides the draws (0)")
     made.add_argument("-o", "--out", type=Path, help="a .png, or .npz for the greys as bytes (RUN/samples.png)")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
-    images = draw_samples(run.model, run.config.data.target, asked.n, asked.temperature, asked.seed)
+    labels = torch.arange(asked.n) % max(1, len(run.classes))
+    if asked.label is not None:
+        labels = labels.new_full((asked.n,), find_class(run, asked.label))
+    context = run.model.context(labels)
+    images = draw_samples(run.model, run.config.data.target, asked.n, asked.temperature, asked.seed, context)
     out = output(asked.out or run.folder / "samples.png", (".png", ".npz"))
     with writing(out):
         if out.suffix == ".npz":
             with atomic_file(out) as temporary:
                 np.savez_compressed(temporary, images=(images * 255).round().astype(np.uint8))
         else:
-            title = f"{asked.n} samples at temperature {asked.temperature:g}"
+            of = "" if asked.label is None else f" of {run.classes[int(labels[0])]}"
+            title = f"{asked.n} samples{of} at temperature {asked.temperature:g}"
             footer = f"run {run.folder.name} · step {run.step:,} · seed {asked.seed}"
             tiles.samples(out, images, title=title, footer=footer)
     print(out)
@@ -57,7 +66,7 @@ def reconstruct(words: Sequence[str]) -> int:
     made.add_argument("-o", "--out", type=Path, help="a .png (RUN/reconstructed.png)")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
-    found = read(run, asked.images)
+    found = read(run, asked.images, asked.label)
     out = output(asked.out or run.folder / "reconstructed.png", (".png",))
     with writing(out):
         tiles.comparison(
@@ -74,7 +83,9 @@ def reconstruct(words: Sequence[str]) -> int:
 def encode(words: Sequence[str]) -> int:
     """Runs ``vaescope encode``."""
     made = Parser(
-        "Write the latents of images to a file: mean and scale of the posterior, and the ELBO in nats. "
+        "Write the latents of images to a file: mean (the centre of the posterior), scale (its standard deviation,\n"
+        "where the posterior has one), elbo (in nats, but not of an autoencoder, which has none), label (where it is\n"
+        "known) and predicted (by a model with a classifier).\n"
         "The same images give the same file: the one draw of the latents in the ELBO has a fixed seed.",
         "vaescope encode runs/main -o latents.npz",
         "vaescope encode",
@@ -84,7 +95,7 @@ def encode(words: Sequence[str]) -> int:
     asked = made.parse_args(words)
     run = Run.load(asked.run)
     out = output(asked.out, (".npz", ".csv"))
-    found = read(run, asked.images)
+    found = read(run, asked.images, asked.label)
     columns = latents(run, found.examples)
     if found.labels is not None:
         columns["label"] = found.labels.numpy()
@@ -113,6 +124,7 @@ def add_images(made: Parser) -> None:
         nargs="?",
         help="a picture, a folder of pictures, .npy, .npz or idx file, of the model's size (the run's test images)",
     )
+    made.add_argument("--label", help="the name or number of the class of these images, for a model with labels")
 
 
 @dataclass(frozen=True)
@@ -132,16 +144,55 @@ class Asked:
     title: str
 
 
-def read(run: Run, path: Path | None) -> Asked:
-    """The images at a path, or the test images of the run, seen as they are when the run is scored."""
+def read(run: Run, path: Path | None, label: str | None = None) -> Asked:
+    """The images at a path, or the test images of the run, seen as they are when the run is scored.
+
+    Args:
+        run: The run.
+        path: Where the images are.
+        label: The class of all of them.
+
+    Raises:
+        UsageError: If they cannot be read, or for a label where there is none to give or one is missing.
+    """
     target = run.config.data.target
     if path is None:
+        if label is not None:
+            raise UsageError(f"--label {label} is for images of your own: the test images have their labels already")
         known = run.config.data.load(report)
         values = target.evaluation([known.validation.images, known.test.images])[1]
         examples = Examples(values, run.model.context(known.test.labels))
         return Asked(known.test.images, examples, known.test.labels, f"{known.title} test images")
+    number = None if label is None else find_class(run, label)
+    if number is None and run.model.classes and not isinstance(run.model, SemiVAE):
+        raise UsageError(f"{run.folder} is conditioned on labels: give the class of {path} with --label, {names(run)}")
     images = torch.from_numpy(read_images(path, run.shape))
-    return Asked(images, Examples(target.evaluation([images])[0], run.model.context(None)), None, path.name)
+    labels = None if number is None else torch.full((len(images),), number)
+    return Asked(images, Examples(target.evaluation([images])[0], run.model.context(labels)), labels, path.name)
+
+
+def find_class(run: Run, text: str) -> int:
+    """The class that is called so, in letters of any case, or has that number.
+
+    Raises:
+        UsageError: If there is none, with the nearest name, or if the model knows no classes.
+    """
+    if not run.model.classes:
+        raise UsageError(f"{run.folder} knows no labels, so --label {text} says nothing to it: set model.labels true")
+    folded = {name.casefold(): number for number, name in enumerate(run.classes)}
+    if text.casefold() in folded:
+        return folded[text.casefold()]
+    if text.isdecimal() and int(text) < len(run.classes):
+        return int(text)
+    near = difflib.get_close_matches(text.casefold(), folded, n=1)
+    guess = f"did you mean {run.classes[folded[near[0]]]}?" if near else f"give {names(run)}"
+    raise UsageError(f"there is no class {text} in {run.folder}: {guess}")
+
+
+def names(run: Run) -> str:
+    """The names of the classes that there are to choose from, or the first of them."""
+    listed = ", ".join(run.classes[:10])
+    return f"one of {listed}" + (f" ... {run.classes[-1]}" if len(run.classes) > 10 else "")
 
 
 def latents(run: Run, examples: Examples) -> dict[str, np.ndarray]:
@@ -152,17 +203,34 @@ def latents(run: Run, examples: Examples) -> dict[str, np.ndarray]:
         examples: The images as the model is shown them.
 
     Returns:
-        ``mean`` and ``scale`` with shape (N, D), ``elbo`` with shape (N,) in nats, at one draw of the latents.
+        ``mean``, the centre of the posterior, with shape (N, D); where there is one, ``scale`` with the same shape;
+        where there is a rate, ``elbo`` with shape (N,) in nats, at one draw of the latents; of a model with a
+        classifier, ``predicted`` with shape (N,).
     """
-    rows = []
+    rows: list[dict[str, Tensor]] = []
+    point = run.model.posterior.family.degenerate
     with aside(run.model, seed=0):
         for part in examples.split(CHUNK):
-            trace = run.model(part.values, part.context)
-            q = trace.sites[-1].q
-            assert q is not None
-            rows.append((q.mean, q.stddev, -(distortion(trace, part.values) + rate(trace))))
-    mean, scale, elbo = (torch.cat(column).numpy() for column in zip(*rows, strict=True))
-    return {"mean": mean, "scale": scale, "elbo": elbo}
+            q = run.model.infer(part.values, part.context)
+            row = {"mean": centre(q)}
+            scale = None if point else standard_deviation(q)
+            if scale is not None:
+                row["scale"] = scale
+            if not point:
+                trace = run.model(part.values, part.context)
+                row["elbo"] = -(distortion(trace, part.values) + rate(trace))
+            if isinstance(run.model, SemiVAE):
+                row["predicted"] = centre(run.model.classify(part.values)).argmax(-1)
+            rows.append(row)
+    return {name: torch.cat([row[name] for row in rows]).numpy() for name in rows[0]}
+
+
+def standard_deviation(q: Distribution) -> Tensor | None:
+    """The standard deviation of every latent, or nothing where the family knows none."""
+    try:
+        return q.stddev
+    except NotImplementedError:
+        return None
 
 
 def write_table(path: Path, columns: dict[str, np.ndarray]) -> None:

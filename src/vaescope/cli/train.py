@@ -188,9 +188,11 @@ def describe(summary: Summary) -> str:
         lines += [f"interrupted at step {summary.steps:,}; go on with: vaescope train --resume {summary.folder}"]
     if summary.test is not None:
         lines += [
-            f"test −ELBO   {summary.test}",
+            f"{'test ' + summary.test.name:<12} {summary.test}",
             f"protocol     {summary.test.images:,} test {summary.protocol}",
         ]
+    if summary.accuracy is not None:
+        lines += [f"accuracy     {summary.accuracy:.2%} of the labels of the test images found"]
     lines += [
         f"validation   {summary.validation:.2f} nats per image, at step {summary.best_step:,}: these weights were kept",
         f"latents      {summary.latents}",

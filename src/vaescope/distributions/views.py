@@ -9,7 +9,14 @@ from functools import singledispatch
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    OneHotCategorical,
+)
 
 from vaescope.errors import UsageError
 
@@ -34,6 +41,11 @@ def centre(distribution: Distribution) -> Tensor:
 @centre.register
 def _(distribution: Independent) -> Tensor:
     return centre(distribution.base_dist)
+
+
+@centre.register
+def _(distribution: OneHotCategorical) -> Tensor:
+    return distribution.mode  # the most probable label: a mean of labels is none
 
 
 @centre.register

@@ -4,7 +4,8 @@
           + \\underbrace{KL(q(z \\mid x) \\,\\|\\, p(z))}_{\\text{rate}}
 
 The sum alone hides what happens: at first the rate is zero and the distortion falls, then the latents begin to carry
-something and the rate rises. So the picture has the sum large and its halves beside it.
+something and the rate rises. So the picture has the sum large and its halves beside it. Where there is no rate, as of
+an autoencoder, the distortion stands alone; where something else is minimised than the large curve, it is shown too.
 """
 
 from __future__ import annotations
@@ -23,15 +24,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+NAMES = {"bound": "−ELBO", "loss": "minimised"}
+"""What the panels are called, where it is not as the values."""
+COLOURS = {"distortion": DISTORTION, "rate": RATE, "loss": INK}
+
+
 @dataclass(frozen=True)
 class Curve:
     """What was measured along a run; every array has the shape (T,).
 
     Args:
         step: The optimiser steps, increasing.
-        loss: The -ELBO, distortion + rate.
+        loss: What is minimised.
         distortion: The expected negative log likelihood.
-        rate: The KL divergence of the posterior from the prior.
+        rate: The KL divergence of the posterior from the prior; not a number where there is none.
     """
 
     step: Array
@@ -46,6 +52,11 @@ class Curve:
             f"step, loss, distortion and rate need one shape (T,), got {sorted(shapes)}",
         )
 
+    @property
+    def bound(self) -> Array:
+        """The -ELBO, distortion + rate."""
+        return np.asarray(self.distortion) + np.asarray(self.rate)
+
 
 def training_curves(
     path: Path,
@@ -58,6 +69,8 @@ def training_curves(
     unit: str = "nats per image",
 ) -> None:
     """Draws the -ELBO, the distortion and the rate against the step: train thin, validation thick.
+
+    Without a rate the distortion is drawn alone. A loss that ends elsewhere than what is drawn large has a panel too.
 
     The steps are on a logarithmic scale where they span more than a factor of 30, so that the start can be seen. The
     first values are often several times the last ones and may leave the picture at the top.
@@ -72,16 +85,22 @@ def training_curves(
         unit: The unit of all three curves.
     """
     require(len(train.step) + len(validation.step) > 0, "there is nothing to draw: both curves are empty")
+    measured = validation if len(validation.step) else train
+    large = "bound" if np.isfinite(measured.bound).any() else "distortion"
+    beside = ["distortion", "rate"] if large == "bound" else []
+    beside += [] if _ends_alike(measured.loss, getattr(measured, large)) else ["loss"]
 
     def draw(figure: Figure) -> None:
         figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.15)
-        grid = figure.add_gridspec(1, 2, width_ratios=(1.5, 1))
-        left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-        whole, halves = left.subplots(), right.subplots(2, sharex=True)
-        _panel(whole, train, validation, "loss", "−ELBO", INK, floor)
-        _panel(halves[0], train, validation, "distortion", "distortion", DISTORTION)
-        _panel(halves[1], train, validation, "rate", "rate", RATE, zero=True)
-        for part in (left, right):
+        grid = figure.add_gridspec(1, 2, width_ratios=(1.5, 1)) if beside else figure.add_gridspec(1, 1)
+        parts = [figure.add_subfigure(grid[column]) for column in range(2 if beside else 1)]
+        whole = parts[0].subplots()
+        _panel(whole, train, validation, large, INK if large == "bound" else DISTORTION, floor)
+        if beside:
+            panels = np.atleast_1d(parts[1].subplots(len(beside), sharex=True))
+            for axes, key in zip(panels, beside, strict=True):
+                _panel(axes, train, validation, key, COLOURS[key], zero=key == "rate")
+        for part in parts:
             part.supxlabel("step", fontsize=PRINT.text)
             part.supylabel(unit, fontsize=PRINT.text)
         figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
@@ -95,12 +114,11 @@ def _panel(
     train: Curve,
     validation: Curve,
     key: str,
-    name: str,
     colour: str,
     floor: float | None = None,
     zero: bool = False,
 ) -> None:
-    """One quantity: its name and its last value above, the curves below, with ``floor`` or zero in sight."""
+    """The quantity ``key``: its name and its last value above, the curves below, with ``floor`` or zero in sight."""
     from matplotlib.ticker import MaxNLocator
 
     curves = [(np.asarray(curve.step, float), np.asarray(getattr(curve, key), float)) for curve in (train, validation)]
@@ -116,8 +134,13 @@ def _panel(
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_ylim(*_limits(curves, [floor] if floor is not None else [0.0] if zero else []))
     last = next(value for _, value in reversed(curves) if len(value))[-1]
-    axes.set_title(name, loc="left", color=colour, fontweight="bold")
+    axes.set_title(NAMES.get(key, key), loc="left", color=colour, fontweight="bold")
     axes.set_title(f"{last:,.1f}", loc="right", color=colour)
+
+
+def _ends_alike(a: Array, b: Array) -> bool:
+    """Whether two curves end at the same value, up to rounding, or one is not known. Schedules have arrived there."""
+    return bool(np.isclose(a[-1], b[-1], rtol=1e-4, atol=1e-4) or not np.isfinite(a[-1] + b[-1]))
 
 
 def scale_steps(axes: Axes, steps: Array) -> None:

@@ -85,6 +85,9 @@ def architecture(
     footer: str,
     example: Array | None = None,
     decoded: Array | None = None,
+    labels: str = "",
+    classifier: bool = False,
+    point: bool = False,
 ) -> None:
     """Draws the encoder, the latent variable and the decoder with the sizes of all stages, and the objective.
 
@@ -103,11 +106,15 @@ def architecture(
         footer: The run and the configuration.
         example: An image to show as x, with shape (C, H, W).
         decoded: What the model makes of it, with shape (C, H, W).
+        labels: What the labels y are that both networks see beside their inputs, if they do.
+        classifier: Whether the labels are latent, with a classifier q(y|x) for their posterior.
+        point: Whether the posterior is a point mass, so that there is no rate.
     """
     require(len(encoder) > 0 and len(decoder) > 0, "the encoder and the decoder need at least one stage each")
     every = [data, *encoder, latent, *decoder, output]
     require(all(stage.size > 0 for stage in every), "every stage needs a shape of positive sizes")
-    plan = _Plan.of(encoder, decoder, likelihood, [stage.size for stage in every])
+    signs = _Signs(",y" if labels else "", labels, classifier, point)
+    plan = _Plan.of(encoder, decoder, likelihood, [stage.size for stage in every], 2 if labels else 1)
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0, 0, 1, 1))
@@ -118,12 +125,44 @@ def architecture(
         _heading(axes, plan.decoder_y, "decoder", DISTORTION, decoder)
         _row(axes, plan, encoder, plan.encoder_y, RATE, forward=True)
         _row(axes, plan, decoder, plan.decoder_y, DISTORTION, forward=False)
-        _ends(axes, plan, data, output, likelihood, example, decoded)
-        _latent(axes, plan, latent, prior, posterior)
-        _objective(axes, plan, objective, sum(stage.parameters for stage in every))
+        _ends(axes, plan, signs, data, output, likelihood, example, decoded)
+        _latent(axes, plan, signs, latent, prior, posterior)
+        _objective(axes, plan, signs, objective, sum(stage.parameters for stage in every))
 
     body = style.drawn(draw, WIDTH, plan.height)
     style.save_page(path, body, title=title, footer=footer, note=NOTE)
+
+
+@dataclass(frozen=True)
+class _Signs:
+    """How the distributions are written.
+
+    Args:
+        y: What stands beside a condition: ``,y`` where there are labels.
+        labels: What the labels are.
+        classifier: Whether they are latent.
+        point: Whether the posterior is a point mass.
+    """
+
+    y: str
+    labels: str
+    classifier: bool
+    point: bool
+
+    @property
+    def q(self) -> str:
+        """The posterior."""
+        return rf"q\,(z\,|\,x{self.y})"
+
+    @property
+    def whole(self) -> tuple[str, str]:
+        """The posterior of everything latent, and its prior."""
+        return (r"q\,(y, z\,|\,x)", r"p\,(y)\,p\,(z)") if self.classifier else (self.q, r"p\,(z)")
+
+    @property
+    def p(self) -> str:
+        """The likelihood."""
+        return rf"p\,(x\,|\,z{self.y})"
 
 
 @dataclass(frozen=True)
@@ -137,6 +176,7 @@ class _Plan:
         label: The height of the labels, in pixels.
         ends: The height of the lines below p(x|z), in pixels.
         sizes: The smallest and the largest size of a stage.
+        foot: How many lines stand below the objective.
     """
 
     text: int
@@ -145,9 +185,10 @@ class _Plan:
     label: int
     ends: int
     sizes: tuple[int, int]
+    foot: int
 
     @staticmethod
-    def of(encoder: Sequence[Stage], decoder: Sequence[Stage], likelihood: str, sizes: list[int]) -> _Plan:
+    def of(encoder: Sequence[Stage], decoder: Sequence[Stage], likelihood: str, sizes: list[int], foot: int) -> _Plan:
         """Tries labels from large to small: lying with details, lying without, and then upright."""
         rows = [(_slot(len(row)), stage) for row in (encoder, decoder) for stage in row]
         ends = (2 + len(_named(likelihood))) * style.line_height(TEXT)
@@ -156,10 +197,10 @@ class _Plan:
             labels = [(slot, _labels(stage, detailed)) for slot, stage in rows]
             if all(style.widest(label, text) <= slot - 20 for slot, label in labels):
                 high = max(len(label) for _, label in labels) * style.line_height(text)
-                return _Plan(text, detailed, False, high, ends, range_of_sizes)
+                return _Plan(text, detailed, False, high, ends, range_of_sizes, foot)
         text = int(np.clip(min(slot for slot, _ in rows) / 4.4, 15, 26))
         high = max(style.widest(_labels(stage, False), text) for _, stage in rows)
-        return _Plan(text, False, True, high, ends, range_of_sizes)
+        return _Plan(text, False, True, high, ends, range_of_sizes, foot)
 
     @property
     def encoder_y(self) -> int:
@@ -179,7 +220,7 @@ class _Plan:
     @property
     def height(self) -> int:
         """The height of the drawing."""
-        return self.objective_y + 190
+        return self.objective_y + 190 + (self.foot - 1) * style.line_height(TEXT)
 
     def tall(self, stage: Stage) -> float:
         """The height of a stage, linear in the logarithm of its size."""
@@ -285,7 +326,14 @@ def _arrow(
 
 
 def _ends(
-    axes: Axes, plan: _Plan, data: Stage, output: Stage, likelihood: str, example: Array | None, decoded: Array | None
+    axes: Axes,
+    plan: _Plan,
+    signs: _Signs,
+    data: Stage,
+    output: Stage,
+    likelihood: str,
+    example: Array | None,
+    decoded: Array | None,
 ) -> None:
     """The image above, the likelihood below, and the distortion between them."""
     x = (LEFT - 20) / 2
@@ -293,10 +341,10 @@ def _ends(
     _image(axes, x, plan.decoder_y, decoded, output)
     step, half = style.line_height(TEXT), PICTURE / 2 + 10
     below = plan.encoder_y + half
-    for i, (line, colour) in enumerate([("$x$", INK), (data.sides, GREY)]):
+    for i, (line, colour) in enumerate([("$x,\\;y$" if signs.y else "$x$", INK), (data.sides, GREY)]):
         _text(axes, x, below + i * step, line, color=colour, fontsize=TEXT, ha="center", va="top")
     low = plan.decoder_y + half
-    lines = [(r"$p\,(x\,|\,z)$", DISTORTION), *((line, GREY) for line in _named(likelihood))]
+    lines = [(f"${signs.p}$", DISTORTION), *((line, GREY) for line in _named(likelihood))]
     for i, (line, colour) in enumerate([*lines, (output.sides, GREY)]):
         _text(axes, x, low + i * step, line, color=colour, fontsize=TEXT, ha="center", va="top")
     top, bottom = below + 2 * step + 8, plan.decoder_y - half
@@ -319,7 +367,7 @@ def _image(axes: Axes, x: float, y: float, image: Array | None, stage: Stage) ->
     axes.imshow(pixels, extent=(left, left + width, top + height, top), interpolation="none", aspect="auto", zorder=3)
 
 
-def _latent(axes: Axes, plan: _Plan, latent: Stage, prior: str, posterior: str) -> None:
+def _latent(axes: Axes, plan: _Plan, signs: _Signs, latent: Stage, prior: str, posterior: str) -> None:
     """The posterior above, a sample of it below and the prior beside it, with the rate between posterior and prior."""
     from matplotlib.patches import Circle
 
@@ -328,7 +376,7 @@ def _latent(axes: Axes, plan: _Plan, latent: Stage, prior: str, posterior: str) 
     step, top, low = style.line_height(TEXT), plan.encoder_y, plan.decoder_y
     words = style.wrapped(posterior, TEXT, RIGHT - 64)
     half = (len(words) + 1) * step / 2 + 16
-    _box(axes, (left, top - half), (RIGHT - 38, 2 * half), [r"$q\,(z\,|\,x)$", *words], RATE)
+    _box(axes, (left, top - half), (RIGHT - 38, 2 * half), [f"${signs.q}$", *words], RATE)
     words = style.wrapped(prior, TEXT, 196)
     high = (len(words) + 1) * step / 2 + 16
     _box(axes, (p - 108, low - high), (216, 2 * high), [r"$p\,(z)$", *words], RATE)
@@ -345,9 +393,20 @@ def _latent(axes: Axes, plan: _Plan, latent: Stage, prior: str, posterior: str) 
         va="center",
     )
     _arrow(axes, (z, top + half + 6), (z, low - 72), LATENT)
-    _arrow(axes, (p, top + half + 6), (p, low - high - 6), RATE, both=True)
     middle = (top + half + low - 72) / 2
-    _text(axes, z + 18, middle, r"$z \sim q\,(z\,|\,x)$", color=LATENT, fontsize=TEXT, va="center")
+    if signs.point:
+        _text(axes, z + 18, middle, "$z = f(x" + signs.y + ")$", color=LATENT, fontsize=TEXT, va="center")
+        return
+    _arrow(axes, (p, top + half + 6), (p, low - high - 6), RATE, both=True)
+    _text(
+        axes,
+        z + 18,
+        middle,
+        r"$z \sim q$" if signs.y else rf"$z \sim {signs.q}$",
+        color=LATENT,
+        fontsize=TEXT,
+        va="center",
+    )
     _text(axes, p + 18, middle, "rate", color=RATE, fontsize=TEXT, va="center", fontweight="bold")
 
 
@@ -364,16 +423,21 @@ def _box(axes: Axes, corner: tuple[float, float], size: tuple[float, float], lin
         _text(axes, corner[0] + size[0] / 2, y, line, color=INK, fontsize=TEXT, ha="center", va="center")
 
 
-def _objective(axes: Axes, plan: _Plan, objective: str, parameters: int) -> None:
-    """The -ELBO with its two terms in their colours, what is minimised and the number of all parameters."""
+def _objective(axes: Axes, plan: _Plan, signs: _Signs, objective: str, parameters: int) -> None:
+    """The -ELBO with its two terms in their colours, or the distortion where there is no rate, what is minimised, and
+    the number of all parameters."""
     size, y = 1.35 * TEXT, plan.objective_y + 50
     axes.plot([0, WIDTH], [plan.objective_y - 10] * 2, color=LINE, linewidth=2)
+    q, p = signs.whole
+    drawn = q.replace(r"\,", "")
     pieces = [
         (r"$-\mathrm{ELBO}\;=\;$", INK, ""),
-        (r"$\mathrm{E}_{q(z|x)}[-\log p\,(x\,|\,z)]$", DISTORTION, "distortion"),
+        (rf"$\mathrm{{E}}_{{{drawn}}}[-\log {signs.p}]$", DISTORTION, "distortion"),
         (r"$\;+\;$", INK, ""),
-        (r"$\mathrm{KL}(q\,(z\,|\,x)\;\|\;p\,(z))$", RATE, "rate"),
+        (rf"$\mathrm{{KL}}({q}\;\|\;{p})$", RATE, "rate"),
     ]
+    if signs.point:
+        pieces = [(rf"$-\log {signs.p}$", DISTORTION, "distortion")]
     texts = [_text(axes, 0, y, text, color=colour, fontsize=size, va="center") for text, colour, _ in pieces]
     widths = [text.get_window_extent().width for text in texts]
     x = (WIDTH - sum(widths)) / 2
@@ -384,5 +448,8 @@ def _objective(axes: Axes, plan: _Plan, objective: str, parameters: int) -> None
             _text(axes, x + width / 2, y + 44, name, color=colour, fontsize=TEXT, ha="center", va="top")
         x += width
     line = f"minimised: {objective}  ·  {parameters:,} parameters in all"
-    small = min(TEXT, TEXT * (WIDTH - 40) / style.text_width(line, TEXT))
-    _text(axes, WIDTH / 2, plan.height - 10, line, color=GREY, fontsize=small, ha="center", va="bottom")
+    lines = [f"y: {signs.labels}", line] if signs.labels else [line]
+    for above, line in enumerate(reversed(lines)):
+        small = min(TEXT, TEXT * (WIDTH - 40) / style.text_width(line, TEXT))
+        low = plan.height - 10 - above * style.line_height(TEXT)
+        _text(axes, WIDTH / 2, low, line, color=GREY, fontsize=small, ha="center", va="bottom")

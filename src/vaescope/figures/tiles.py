@@ -123,12 +123,28 @@ def latent_space(
         x = left + column * width + width // 2
         draw.line([(x, landscape.height + 2), (x, landscape.height + TICK)], fill=GREY, width=2)
         style.write(body, (x, landscape.height + 1.5 * TICK), values[column], PRINT.small, GREY, anchor="ma")
-    for row in _ticks(rows, height, 2 * PRINT.small):
+    for row in _ticks(rows, height, 2 * PRINT.small) if names[1] else ():  # a single row need not have a value
         y = row * height + height // 2
         draw.line([(left - TICK, y), (left - 3, y)], fill=GREY, width=2)
         style.write(body, (left - 1.5 * TICK, y), labels[row], PRINT.small, GREY, anchor="rm")
     style.write(body, (left + landscape.width / 2, body.height), names[0], PRINT.text, INK, anchor="md")
     _write_upright(body, (0, landscape.height // 2), names[1])
+    style.save_page(path, body, title=title, footer=footer)
+
+
+def classes(path: Path, images: Array, names: Sequence[str], *, title: str, footer: str) -> None:
+    """Draws the same latents in every class, a row for each.
+
+    Args:
+        path: The PNG file to write.
+        images: Decoded images, with shape (R, N, C, H, W): N latents in each of R classes.
+        names: The R names of the classes.
+        title: What is seen.
+        footer: The run, the step and the protocol.
+    """
+    tiles = _checked(images, 5)
+    require(len(names) == len(tiles), f"{len(tiles)} rows of images need as many names, got {len(names)}")
+    body, _ = _named_rows(tiles, names, max(HEIGHT // len(tiles), BAND // 2))
     style.save_page(path, body, title=title, footer=footer)
 
 
@@ -152,10 +168,9 @@ def traversals(path: Path, images: Array, values: Array, names: Sequence[str], *
     if not shared:
         ends = [style.numbers(row[[0, -1]]) for row in values]
         names = [f"{name} from {first} to {last}" for name, (first, last) in zip(names, ends, strict=True)]
-    tiles = style.fit(tiles, min(LARGEST, HEIGHT // latents - GAP), _column_room(steps, _label_room(names)))
-    body = _labelled([style.sheet(row[None], GAP) for row in tiles], names, GAP)
+    body, width = _named_rows(tiles, names, HEIGHT // latents)
     if shared:
-        body = _with_values(body, values[0], tiles.shape[3])
+        body = _with_values(body, values[0], width)
     style.save_page(path, body, title=title, footer=footer)
 
 
@@ -189,6 +204,12 @@ def _label_room(names: Sequence[str]) -> int:
     """The width of the row names and the white beside them, in pixels; none where no row has a name."""
     width = style.widest([line for name in names for line in _label_lines(name)], PRINT.text)
     return width + PRINT.gap if width else 0
+
+
+def _named_rows(tiles: Array, names: Sequence[str], height: int) -> tuple[Image.Image, int]:
+    """Rows of tiles (R, N, H, W, 3), each with its name and at most ``height`` pixels high, and the width of a tile."""
+    tiles = style.fit(tiles, min(LARGEST, height - GAP), _column_room(tiles.shape[1], _label_room(names)))
+    return _labelled([style.sheet(row[None], GAP) for row in tiles], names, GAP), tiles.shape[3]
 
 
 def _labelled(rows: Sequence[Array], names: Sequence[str], gap: int) -> Image.Image:

@@ -1,5 +1,6 @@
 """Metrics: what is reported of a model, each with its unit and protocol."""
 
+from vaescope.metrics.accuracy import accuracy
 from vaescope.metrics.bits import bits_per_dim
 from vaescope.metrics.bound import Bound, average, negative_elbo
 from vaescope.metrics.importance import importance_bound
@@ -9,6 +10,7 @@ from vaescope.metrics.neighbours import neighbour_accuracy
 __all__ = [
     "Anatomy",
     "Bound",
+    "accuracy",
     "anatomy",
     "average",
     "bits_per_dim",

@@ -34,10 +34,15 @@ class Bound:
     rate: float | None
     images: int
 
+    @property
+    def name(self) -> str:
+        """What it is a measurement of."""
+        return "distortion" if self.negative_elbo is None else "−ELBO"
+
     def __str__(self) -> str:
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2f}"
         if self.negative_elbo is None:
-            return f"none; distortion {self.distortion:.2f}{error} nats per image, and a point mass has no rate"
+            return f"{self.distortion:.2f}{error} nats per image; a point mass has no rate, so no −ELBO"
         split = f"distortion {self.distortion:.2f} + rate {self.rate:.2f}"
         return f"{self.negative_elbo:.2f}{error} nats per image = {split}"
 

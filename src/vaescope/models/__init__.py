@@ -2,6 +2,7 @@
 
 from vaescope.models.aside import aside, encode, in_parts, reconstruct
 from vaescope.models.presets import Architecture, Flat
+from vaescope.models.semi import SemiSupervised, SemiVAE, each_label, known
 from vaescope.models.trace import Pick, Site, Trace, centre, draw, given, temper
 from vaescope.models.vae import VAE
 
@@ -10,14 +11,18 @@ __all__ = [
     "Architecture",
     "Flat",
     "Pick",
+    "SemiSupervised",
+    "SemiVAE",
     "Site",
     "Trace",
     "aside",
     "centre",
     "draw",
+    "each_label",
     "encode",
     "given",
     "in_parts",
+    "known",
     "reconstruct",
     "temper",
 ]

@@ -67,15 +67,20 @@ class VAE(nn.Module):
         """Labels as what the model is conditioned on: one-hot rows with shape (B, K), nothing where it is not.
 
         Args:
-            labels: The classes, with shape (B,).
+            labels: The classes, with shape (B,), -1 where one is not known.
 
         Raises:
-            UsageError: If there are none, but the model needs them.
+            UsageError: If there are none, or some are not known, but the model needs them.
         """
         if not self.classes:
             return None
         if labels is None:
             raise UsageError("the model is conditioned on labels, but there are none: give images with labels")
+        if unknown := int((labels < 0).sum()):
+            raise UsageError(
+                f"the model is conditioned on labels, but {unknown:,} of {len(labels):,} are not known: "
+                "set data.labelled to 1, or the model to SemiSupervised"
+            )
         return one_hot(labels, self.classes).float()
 
     def start_at(self, mean: Tensor, images: Tensor) -> None:

@@ -25,6 +25,7 @@ from vaescope.objectives.schedules import (
     arrival,
     schedules_of,
 )
+from vaescope.objectives.semi import M2
 from vaescope.objectives.terms import (
     dimension_rates,
     distortion,
@@ -44,6 +45,7 @@ __all__ = [
     "DIPVAE2",
     "ELBO",
     "IWAE",
+    "M2",
     "MIWAE",
     "MSSSIM",
     "PIWAE",

@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from vaescope.errors import UsageError
-from vaescope.models import VAE, Trace
+from vaescope.models import VAE, SemiVAE, Trace
 from vaescope.nets import Shape
 
 Terms = dict[str, Tensor]
@@ -28,6 +28,9 @@ class Objective(ABC):
 
     needs_factorised: ClassVar[bool] = False
     """Whether the latents must be independent of one another in the posterior."""
+
+    sums_labels: ClassVar[bool] = False
+    """Whether labels that are not known are summed over, instead of drawn."""
 
     @property
     def repeats(self) -> bool:
@@ -59,6 +62,11 @@ class Objective(ABC):
             raise UsageError(
                 f"{name} looks at every latent by itself, but {posterior} makes them depend on one another: "
                 "use the posterior DiagonalNormal"
+            )
+        if isinstance(model, SemiVAE) and not self.sums_labels:
+            raise UsageError(
+                f"{name} would draw the labels that are not known, and a classifier has no gradient through a draw: "
+                "use the objective M2, or the model Flat"
             )
         if self.repeats and any(isinstance(module, _BatchNorm) for module in model.modules()):
             raise UsageError(
