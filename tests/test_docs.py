@@ -19,7 +19,7 @@ from vaescope.data.targets import TARGETS
 from vaescope.errors import UsageError
 from vaescope.experiment import begin, check_likelihood
 from vaescope.families import Family
-from vaescope.models import VAE, Flat
+from vaescope.models import VAE, Flat, SemiSupervised
 from vaescope.nets import MLP
 from vaescope.objectives import Objective, Schedule, exact_rate
 from vaescope.priors import Prior
@@ -114,12 +114,13 @@ def test_every_example_of_the_grammar_can_be_built(command: str, images: ImageSe
     assert modules <= parts
 
 
-def latents(posterior: str, prior: str) -> VAE:
+def latents(posterior: str, prior: str, model: type[Flat | SemiSupervised] = Flat) -> VAE:
     """A model of 4 latents with a small network."""
     few = {"components": 3} if "components" in keys_of(components()[prior]) else {}
     made = partial(getattr(priors, prior), **few)
     torch.manual_seed(0)
-    return Flat(4, MLP(8, 0, 0), made, getattr(families, posterior))((1, 28, 28))
+    description = model(4, MLP(8, 0, 0), made, getattr(families, posterior))
+    return description((1, 28, 28), 10)
 
 
 def kind_of_rate(posterior: str, prior: str) -> str:
@@ -143,7 +144,7 @@ def takes(objective: str, posterior: str) -> str:
     """Whether an objective takes a posterior with its simplest prior."""
     support = latents(posterior, "VampPrior" if posterior != "PointMass" else "StandardNormal").prior.support
     prior = {"real line": "StandardNormal", "sphere": "HypersphericalUniform"}.get(support, "UniformCodes")
-    model = latents(posterior, prior)
+    model = latents(posterior, prior, SemiSupervised if objective == "M2" else Flat)
     return "–" if refuses(lambda: getattr(objectives, objective)().check(model)) else "yes"
 
 
