@@ -73,6 +73,17 @@ def test_the_command_line_goes_over_the_file(tmp_path: Path) -> None:
     assert content["trainer"]["batch_size"] == 7  # type: ignore[index]
 
 
+def test_a_key_may_be_emptied_below_a_class_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("model: {class_path: Flat, init_args: {posterior: DiagonalNormal}}\n")
+    named = ["--model.posterior=DiagonalNormal"]
+    for words in (["-c", str(tmp_path / "c.yaml")], named):
+        for flag in ("--model.posterior.bound", "--model.init_args.posterior.init_args.bound"):
+            for form in ([flag, "null"], [f"{flag}=null"]):
+                model = build([*words, *form]).model
+                assert model((1, 4, 4)).posterior.family.bound is None
+    assert build(["--objective", "FreeBits", "--objective.groups", "null"]).objective.groups is None  # type: ignore[attr-defined]
+
+
 def test_a_class_that_is_named_starts_from_its_own_defaults(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(
         "model: {class_path: Flat, init_args: {network: DeepConv}}\nobjective: {class_path: Capacity}\n"
@@ -94,7 +105,7 @@ MISTAKES = [
     (["--trainer.epoch", "3"], "did you mean trainer.epochs?"),
     (["--trainer.lr", "3"], "did you mean trainer.optimizer.init_args.lr?"),
     (["--latent", "3"], "did you mean model.init_args.latent?"),
-    (["--model.posterior.bound", "3"], "name the class first"),
+    (["--model.posterior.bound", "3"], "name the class first, as the value of posterior"),
     (["--trainer", "x.yaml"], "--trainer x.yaml is no key"),
     (["--model.latnt", "3"], "did you mean latent?"),
     (["--model.init_args.network.init_args.widht", "3"], "did you mean width?"),

@@ -124,22 +124,42 @@ def check_words(words: Sequence[str]) -> list[Path]:
 def complete_words(words: Sequence[str]) -> list[str]:
     """Words of a command line in which a class that is named has all of its arguments, and a config file is what it
     holds, completed in the same way."""
-    completed: list[str] = []
+    completed: list[tuple[str, Any]] = []  # options with what they hold, and other words with None
     rest = list(words)
     while rest:
         word = rest.pop(0)
         flag, value = next(_options([word, *rest[:1]])) if word.startswith(("--", "-c")) else ("", "")
         last = flag.removesuffix(".class_path").split(".")[-1]
         if flag == "config":
-            content = complete(load_yaml(Path(value)))
+            completed.append((flag, complete(load_yaml(Path(value)))))
         elif last in KINDS or "{" in value:
-            content = complete({last: _plain(value)})[last]
-        else:
-            completed.append(word)
+            completed.append((flag.removesuffix(".class_path"), complete({last: _plain(value)})[last]))
+        elif not (flag and value and _plain(value) is None and _emptied(completed, flag)):
+            completed.append((word, None))
             continue
-        completed += [f"--{flag.removesuffix('.class_path')}", json.dumps(content, default=str)]
         del rest[: word in (f"--{flag}", "-c")]  # the value, where it was a word of its own
-    return completed
+    spelled = ([flag] if held is None else [f"--{flag}", json.dumps(held, default=str)] for flag, held in completed)
+    return [word for option in spelled for word in option]
+
+
+def _emptied(before: Sequence[tuple[str, Any]], flag: str) -> bool:
+    """Sets a key to null in the last option before it that holds the key, if one does. As a word of its own below a
+    class the parser would take it for the text "None"."""
+    for name, held in reversed(before):
+        above, keys = [] if name == "config" else _keys(name), _keys(flag)
+        if held is None or keys[: len(above)] != above:
+            continue
+        node, *below = held, *keys[len(above) :]
+        while isinstance(node, dict) and below and below[0] in (arguments := node.get("init_args", node)):
+            if len(below) == 1:
+                arguments[below[0]] = None
+                return True
+            node = arguments[below.pop(0)]
+    return False
+
+
+def _keys(flag: str) -> list[str]:
+    return [key for key in flag.split(".") if key != "init_args"]
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -233,7 +253,9 @@ def explain(parser: ArgumentParser, message: str) -> str:
     for pattern in (r"does not accept (?:option|nested key) '([\w.]+)'", r"nrecognized arguments: --([\w.-]+)"):
         if found := re.search(pattern, text):
             return unknown("key", found[1], _dotted_keys(parser))
-    if found := re.search(r"(\w+): Dict must include a class_path.*key='(\w+)'", text.replace('"', "")):
+    if found := re.search(
+        r"(\w+): (?:Type [^:]*: )?Dict must include a class_path.*key='(\w+)'", text.replace('"', "")
+    ):
         part, key = found.groups()
         return f"{part}.{key} is a key of one of several classes: name the class first, as the value of {part}"
     text = re.sub(r"\s*Got value: Namespace\(.*$", "", text)
