@@ -456,7 +456,12 @@ def test_the_views_of_the_sphere(kind: type[Zonal]) -> None:
     assert (centre(q) == q.loc).all()
     colder = tempered(q, 0.5)
     assert isinstance(colder, kind)
-    assert colder.concentration.item() == 10
+    assert colder.concentration.item() == 20
+    angles = [
+        torch.acos(d.sample((100_000,)) @ d.loc).std()
+        for d in (member(kind, 3, 400.0), tempered(member(kind, 3, 400.0), 0.5))
+    ]
+    assert (angles[1] / angles[0]).item() == pytest.approx(0.5, abs=0.01)
     assert torch.allclose(tempered(q, 0.0).rsample((4,)), q.loc.expand(4, 3))
     z = torch.randn(100, 3).double()
     found = nearest(q, z)
@@ -471,6 +476,8 @@ def test_the_views_of_the_uniform_distributions() -> None:
     assert torch.allclose(nearest(p, torch.tensor([0.0, 3.0, 4.0])), torch.tensor([0.0, 0.6, 0.8]))
     for uniform in (p, UniformCodes(3)()):
         assert tempered(uniform, 1.0).sample((2,)).shape == (2, 3)
+        assert uniform.expand((4,)).sample((2,)).shape == (2, 4, 3)
+        assert uniform.expand((4,)).mean.shape == (4, 3)
         with pytest.raises(UsageError, match="use temperature 1"):
             tempered(uniform, 0.5)
 

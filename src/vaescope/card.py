@@ -11,6 +11,7 @@ import torch
 from vaescope import __version__
 from vaescope.config import Config
 from vaescope.data.images import ImageSet
+from vaescope.families import Family
 from vaescope.files import atomic_file
 from vaescope.metrics import Anatomy, Bound
 from vaescope.models import VAE
@@ -31,6 +32,7 @@ class Summary:
         best_step: The step whose weights were kept.
         validation: The validation loss of these weights, in nats per image.
         test: The bound on the test images, if the run came to its end.
+        bits_per_dim: That bound in bits for each value of an image, where it is a score of greys.
         accuracy: The share of test images whose label is found, by a model with a classifier.
         protocol: How the test images were scored.
         drawing_seconds: The seconds for all pictures after training.
@@ -49,6 +51,7 @@ class Summary:
     best_step: int
     validation: float
     test: Bound | None
+    bits_per_dim: float | None
     accuracy: float | None
     protocol: str
     drawing_seconds: float
@@ -64,6 +67,12 @@ class Summary:
         return plain | {"folder": str(self.folder), "figures": [str(path) for path in self.figures]}
 
 
+def in_bits(summary: Summary, likelihood: Family) -> str:
+    """The test bound in bits per dimension. Of a density it is not exact, see :func:`vaescope.metrics.bits_per_dim`."""
+    how = ", a density times the step between greys for their mass" if likelihood.density else ""
+    return f"{summary.bits_per_dim:.3f} bits/dim{how}"
+
+
 def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet) -> None:
     """Writes the model card: what was trained on what, the measured numbers, and how to go on."""
     test = summary.test
@@ -72,6 +81,7 @@ def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet)
         "data": f"{images.title}, {len(images.train):,} training images, targets {settings.data.targets}",
         "model": f"{type(settings.model).__name__}, {count(model):,} parameters, {model.prior.latent} latents",
         f"test {test.name if test else '−ELBO'}": score,
+        **({} if summary.bits_per_dim is None else {"test bits/dim": in_bits(summary, model.likelihood.family)}),
         **({} if summary.accuracy is None else {"test accuracy": f"{summary.accuracy:.2%} of labels found"}),
         "protocol": summary.protocol,
         "validation loss": f"{summary.validation:.2f} nats per image, at step {summary.best_step:,}",

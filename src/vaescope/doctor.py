@@ -17,7 +17,7 @@ from torch import Tensor
 from vaescope.data.examples import Examples
 from vaescope.metrics import Anatomy, examine
 from vaescope.metrics.latents import ACTIVE
-from vaescope.objectives import FreeBits, Objective
+from vaescope.objectives import BetaTCVAE, FreeBits, Objective
 from vaescope.train import Observer, State
 
 SILENT = 0.01
@@ -103,7 +103,7 @@ def carry_nothing(found: Anatomy) -> int:
 
 def remedy(objective: Objective) -> str:
     """What to try against a collapse."""
-    beta = getattr(objective, "beta", None)
+    beta = getattr(objective, "beta", None) if not isinstance(objective, BetaTCVAE) else None
     weight = f"a lower weight of the rate (objective.beta is {beta:g}; 1 is the bound), " if beta and beta > 1 else ""
     warmup = "a longer warm-up (objective.warmup Ramp with share 0.5), " if hasattr(objective, "warmup") else ""
     free = (

@@ -24,7 +24,7 @@ from vaescope.doctor import Doctor, findings, in_words, ready
 from vaescope.errors import RunError, UsageError
 from vaescope.families import PixelLevels
 from vaescope.files import atomic_file
-from vaescope.metrics import accuracy, examine, negative_elbo
+from vaescope.metrics import Bound, accuracy, bits_per_dim, examine, negative_elbo
 from vaescope.models import VAE, SemiVAE
 from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
@@ -321,6 +321,7 @@ def conclude(
         best_step=state.best_step,
         validation=state.best,
         test=test,
+        bits_per_dim=bits(state.model, settings.data.target, images, test),
         accuracy=right,
         protocol=settings.data.target.protocol + of_labels(state.model),
         drawing_seconds=time.perf_counter() - begun,
@@ -332,6 +333,13 @@ def conclude(
     )
     write_card(summary, settings, state.model, images)
     return summary
+
+
+def bits(model: VAE, target: Target, images: ImageSet, test: Bound | None) -> float | None:
+    """The bound on greys in bits for each value, where it is a score of them."""
+    if test is None or test.negative_elbo is None or target.discrete:
+        return None
+    return bits_per_dim(test.negative_elbo, model.likelihood.family, target.interval, target.levels, images.shape)
 
 
 def of_labels(model: VAE) -> str:

@@ -191,6 +191,8 @@ def describe(summary: Summary) -> str:
             f"{'test ' + summary.test.name:<12} {summary.test}",
             f"protocol     {summary.test.images:,} test {summary.protocol}",
         ]
+    if summary.bits_per_dim is not None:
+        lines += [f"             {summary.bits_per_dim:.3f} bits/dim"]
     if summary.accuracy is not None:
         lines += [f"accuracy     {summary.accuracy:.2%} of the labels of the test images found"]
     lines += [

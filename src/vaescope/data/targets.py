@@ -154,7 +154,7 @@ def binarise(images: Tensor, noise: torch.Generator) -> Tensor:
     r"""Draws every pixel as 1 with its grey value :math:`x / 255` as the probability, else as 0.
 
     A pixel is 1 where a random 16-bit number is below :math:`257 x`. Black and white pixels keep their value; the
-    probability of the others is :math:`257 x / 65536`, which is :math:`x / 255` but for a factor of 1 - 1.6e-5. Four
+    probability of the others is :math:`257 x / 65536`, which is :math:`x / 255` but for a factor of 1 - 1.5e-5. Four
     such numbers are cut from each 64-bit one, which makes this several times faster than ``torch.bernoulli``.
 
     Args:

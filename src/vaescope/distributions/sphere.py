@@ -52,15 +52,21 @@ class HypersphericalUniform(Distribution):
         self.zero = torch.zeros(dim, dtype=dtype, device=device)
         super().__init__(Size(), self.zero.shape, validate_args=False)
 
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "HypersphericalUniform":
+        """The same distribution with a batch."""
+        wide = HypersphericalUniform(len(self.zero), self.zero.dtype, self.zero.device)
+        Distribution.__init__(wide, Size(batch_shape), self.event_shape, validate_args=False)
+        return wide
+
     @property
     def mean(self) -> Tensor:
         """The origin, which is not on the sphere."""
-        return self.zero
+        return self.zero.expand(self._extended_shape())
 
     @property
     def variance(self) -> Tensor:
         """The variance of every coordinate, 1 / D."""
-        return torch.full_like(self.zero, 1 / len(self.zero))
+        return torch.full_like(self.mean, 1 / len(self.zero))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The same for every point of the sphere, with shape (*S,)."""

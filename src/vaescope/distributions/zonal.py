@@ -200,10 +200,11 @@ def _(distribution: Zonal) -> Tensor:
 
 @tempered.register
 def _(distribution: Zonal, temperature: float) -> Distribution:
-    """With the concentration divided by the temperature; at temperature 0, the mean direction alone."""
+    """With the concentration divided by the square of the temperature, since angles scale with 1 / sqrt(concentration);
+    at temperature 0, the mean direction alone."""
     if temperature == 0:
         return PointMass(distribution.loc)
-    return type(distribution)(distribution.loc, distribution.concentration / temperature)
+    return type(distribution)(distribution.loc, distribution.concentration / temperature**2)
 
 
 @nearest.register

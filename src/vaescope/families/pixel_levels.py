@@ -35,7 +35,7 @@ class PixelLevels(Family):
             raise UsageError(f"{kind} got bits {bits}: give a number from 1 to 16, such as 8 for greys from 0 to 255")
         self.levels = 2**bits
         self.support = f"{self.levels} levels"
-        self.narrowest = 1 / (32 * (self.levels - 1))  # a mass of all but e^-16 on one level
+        self.narrowest = 1 / (32 * (self.levels - 1))  # a mass of all but 2 e^-16 on one level
 
     def start_scale(self, wanted: float = 0.1) -> float:
         """A scale at which a logistic of these levels can have any mean: not much below the step between them."""

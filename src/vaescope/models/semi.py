@@ -169,7 +169,7 @@ class SemiSupervised(Architecture):
 
     Args:
         latent: The number of latents D beside the label.
-        network: The encoder and the decoder: MLP or Conv.
+        network: The encoder and the decoder.
         prior: p(z), such as StandardNormal or NormalMixture.
         posterior: q(z|x,y), such as DiagonalNormal.
         likelihood: p(x|y,z), such as Bernoulli for binary (or grey) pixels, or Gaussian for real values.

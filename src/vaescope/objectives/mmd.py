@@ -3,7 +3,7 @@ r"""The maximum mean discrepancy of two samples: zero in the mean if and only if
 .. math:: \mathrm{MMD}^2 = \frac{1}{n (n - 1)} \sum_{i \ne j} k(x_i, x_j)
           + \frac{1}{m (m - 1)} \sum_{i \ne j} k(y_i, y_j) - \frac{2}{n m} \sum_{i, j} k(x_i, y_j)
 
-It has no bias, so that on equal distributions it is negative as often as positive.
+It has no bias: on equal distributions it is zero on average, and so it can be negative.
 
 References:
     | A Kernel Two-Sample Test (Gretton et al., 2012)

@@ -41,6 +41,10 @@ class HypersphericalUniform(Prior):
 class UniformCodes(Prior):
     """The uniform prior over codes, for the posterior CategoricalCodes: each latent has K equally probable levels.
 
+    References:
+        | Finite Scalar Quantization: VQ-VAE Made Simple (Mentzer et al., 2024), for codes on a grid of levels
+        | https://arxiv.org/abs/2309.15505
+
     Args:
         latent: The number of latents D.
         codes: The number of levels K of each latent, the same as that of the posterior.
