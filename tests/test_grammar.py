@@ -26,10 +26,10 @@ from vaescope.data.images import ImageSet
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
 from vaescope.families import Family
-from vaescope.metrics import average
+from vaescope.metrics import average, negative_elbo
 from vaescope.models import Flat
 from vaescope.nets import Network
-from vaescope.objectives import Objective
+from vaescope.objectives import Adversarial, Objective
 from vaescope.priors import Prior
 from vaescope.run import validation_examples
 from vaescope.train import State, Trainer, fit
@@ -171,6 +171,42 @@ def test_every_objective_resumes_where_it_stopped(name: str, images: ImageSet, t
     fit(resumed, chosen.trainer, validation, [second])
     assert first.losses + second.losses == whole.losses
     assert len(whole.losses) == 12
+
+
+ADVERSARIAL = [name for name in OBJECTIVES if issubclass(components()[name], Adversarial)]
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_a_player_moves_and_reaches_its_own_modules_alone(name: str, images: ImageSet) -> None:
+    state = begin(settings(flat(*LATENTS[0]), make(name)), images, torch.device("cpu"))
+    assert state.critic is not None
+    sides = [dict(state.model.named_parameters()), dict(state.critic.named_parameters())]
+    for turn, player in enumerate(state.players):
+        own, other = sides[turn], sides[1 - turn]
+        before = [{key: value.detach().clone() for key, value in side.items()} for side in (own, other)]
+        for value in other.values():
+            value.grad = None
+        player.step(state.model, state.batches(0), 0.5)
+        assert all(not torch.equal(value, before[0][key]) for key, value in own.items() if value.grad.any())  # type: ignore[union-attr]
+        assert all(value.grad is not None for value in own.values())
+        assert all(value.grad is None and torch.equal(value, before[1][key]) for key, value in other.items())
+
+
+@pytest.mark.slow
+def test_a_linear_vae_reaches_the_optimum_of_principal_component_analysis() -> None:
+    """The recipe, on the images it was trained on: the maximum of the likelihood is known to four digits."""
+    from real import PLACES, fashion_mnist
+
+    train, _ = fashion_mnist()
+    root = next(place for place in PLACES["fashion-mnist"] if place.exists())
+    recipe = Path(__file__).parent.parent / "configs" / "linear.yaml"
+    chosen = build(["--config", str(recipe), "--data.root", str(root), "--trainer.device", "cpu"])
+    images = chosen.data.load()
+    state = begin(chosen, images, torch.device("cpu"))
+    fit(state, chosen.trainer, validation_examples(state.model, chosen.data.target, images))
+    state.model.load_state_dict(state.best_weights)
+    bound = -negative_elbo(state.model, train[:, None] / 255).negative_elbo  # type: ignore[operator]
+    assert 314.8061 - 0.5 < bound < 314.8061 + 0.05  # the bound is estimated with one draw for each image
 
 
 KEY = {Prior: "model.prior", Family: "model.likelihood", Network: "model.network", Objective: "objective"}
