@@ -1,27 +1,16 @@
 """Priors that are normalising flows."""
 
 from abc import ABC
-from functools import partial
 
 from torch import Tensor
 from torch.distributions import Distribution
 from zuko.lazy import LazyTransform
-from zuko.transforms import MonotonicRQSTransform
 
 from vaescope.distributions import Flow
 from vaescope.distributions.flow import affine, autoregressive, check_steps, coupling
 from vaescope.errors import UsageError
 from vaescope.priors.normal import StandardNormal
 from vaescope.priors.prior import Prior
-
-BINS = 8
-"""The number of bins of a spline."""
-
-SPLINE = partial(MonotonicRQSTransform, bound=8.0)
-"""A monotonic rational-quadratic spline on [-8, 8], where posteriors have their means, and the identity outside."""
-
-SHAPES = ((BINS,), (BINS,), (BINS - 1,))
-"""The shapes of its parameters: widths, heights, and the slopes between the bins."""
 
 
 class _Flowing(Prior, ABC):
@@ -43,8 +32,8 @@ class AutoregressiveFlow(_Flowing):
               \log p(z) = \log N(\epsilon; 0, I) + \sum_i s(z_{<i})
 
     A density takes one pass of each step, a draw as many as there are latents: training is fast, and samples come
-    slower. Its steps are affine, which costs a tenth of the splines of :class:`CouplingFlow`. It starts as the standard
-    normal, with the latents in reverse order in every other step. With one latent it stays a normal.
+    slower. It starts as the standard normal, with the latents in reverse order in every other step; its steps are
+    bounded, see :func:`vaescope.distributions.flow.affine`. With one latent it stays a normal.
 
     References:
         | Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017)
@@ -67,9 +56,9 @@ class AutoregressiveFlow(_Flowing):
 
 
 class CouplingFlow(_Flowing):
-    r"""A coupling flow with splines.
+    r"""A coupling flow.
 
-    .. math:: \epsilon_a = z_a, \quad \epsilon_b = f(z_b; z_a)
+    .. math:: \epsilon_a = z_a, \quad \epsilon_b = e^{s(z_a)} z_b + b(z_a)
 
     Every step leaves half of the latents as they are, in turns, so that densities and draws both take one pass of each
     step. It starts as the standard normal.
@@ -77,8 +66,6 @@ class CouplingFlow(_Flowing):
     References:
         | Density Estimation Using Real NVP (Dinh et al., 2017)
         | https://arxiv.org/abs/1605.08803
-        | Neural Spline Flows (Durkan et al., 2019)
-        | https://arxiv.org/abs/1906.04032
 
     Args:
         latent: The number of latents D, at least 2.
@@ -89,11 +76,11 @@ class CouplingFlow(_Flowing):
         UsageError: For less than two latents or steps, or less than one unit.
     """
 
-    def __init__(self, latent: int, transforms: int = 4, width: int = 64) -> None:
+    def __init__(self, latent: int, transforms: int = 6, width: int = 64) -> None:
         check_steps("CouplingFlow", transforms, width)
         if latent < 2 or transforms < 2:
             raise UsageError(
                 f"CouplingFlow got {latent} latents and transforms {transforms}, but half of the latents transform the "
                 "other half in turns: give at least 2 of each, or use the prior AutoregressiveFlow"
             )
-        super().__init__(latent, coupling(latent, transforms, width, SPLINE, SHAPES))
+        super().__init__(latent, coupling(latent, transforms, width, affine(transforms), ((), ())))
