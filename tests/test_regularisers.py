@@ -14,7 +14,7 @@ from torch.distributions import Distribution, Independent, MultivariateNormal, N
 from vaescope.conditional import Conditional
 from vaescope.distributions import diagonal_normal
 from vaescope.errors import UsageError
-from vaescope.families import Bernoulli, DiagonalNormal, Gaussian
+from vaescope.families import Bernoulli, CategoricalCodes, DiagonalNormal, Gaussian
 from vaescope.models import VAE, Site, Trace
 from vaescope.nets import ms_ssim, ssim
 from vaescope.nets.ssim import WEIGHTS, scales
@@ -33,7 +33,7 @@ from vaescope.objectives import (
 from vaescope.objectives.aggregate import Split, log_aggregate, log_weights, split
 from vaescope.objectives.dip import covariance, off_diagonal
 from vaescope.objectives.mmd import SCALES, Kernel, mmd
-from vaescope.priors import NormalMixture, StandardNormal
+from vaescope.priors import NormalMixture, StandardNormal, UniformCodes
 
 Make = Callable[..., VAE]
 ALL = [BetaTCVAE(), DIPVAE1(), DIPVAE2(), InfoVAE(), WAE(), RAEL2(), RAEGradientPenalty(), MSSSIM()]
@@ -476,6 +476,13 @@ def test_points_are_taken_or_refused(objective: Objective, tiny: Make, x: Tensor
     assert "rate" not in terms
     terms["loss"].backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_draws_without_a_gradient_of_their_own_have_no_split_rate(tiny: Make) -> None:
+    """The mass of a code has no slope along it: what is left of the gradient of log q(z) - log p(z) is noise."""
+    model = tiny(posterior=CategoricalCodes, prior=UniformCodes)
+    with pytest.raises(UsageError, match="unbiased gradient"):
+        BetaTCVAE().check(model)
 
 
 def test_several_latent_variables_are_refused(tiny: Make, x: Tensor) -> None:

@@ -38,6 +38,7 @@ class BetaTCVAE(Objective):
         UsageError: For a negative weight, or less than two images.
     """
 
+    needs_pathwise: ClassVar[bool] = True
     needs_factorised: ClassVar[bool] = True
 
     alpha: float = 1.0
