@@ -142,7 +142,7 @@ def scores(likelihood: str, target: str) -> str:
 
 def takes(objective: str, posterior: str) -> str:
     """Whether an objective takes a posterior with its simplest prior."""
-    support = latents(posterior, "VampPrior" if posterior != "PointMass" else "StandardNormal").prior.support
+    support = getattr(families, posterior)((4,)).support
     prior = {"real line": "StandardNormal", "sphere": "HypersphericalUniform"}.get(support, "UniformCodes")
     model = latents(posterior, prior, SemiSupervised if objective == "M2" else Flat)
     return "–" if refuses(lambda: getattr(objectives, objective)().check(model)) else "yes"

@@ -15,7 +15,7 @@ from vaescope.data.images import ImageSet
 from vaescope.distributions import Flow, FullNormal, centre, diagonal_normal, mixture, quantiles, tempered
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
-from vaescope.families import DiagonalNormal, Family, InverseAutoregressive
+from vaescope.families import CategoricalCodes, DiagonalNormal, Family, InverseAutoregressive
 from vaescope.families import FullNormal as FullNormalFamily
 from vaescope.models import VAE, Flat, draw, temper
 from vaescope.nets import MLP
@@ -578,6 +578,7 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
     (lambda: VampPrior(2, components=0), "at least 1"),
     (lambda: VampPrior(2)(), "as the prior of a model"),
     (lambda: flat(VampPrior, Point), "Point has no density"),
+    (lambda: flat(VampPrior, CategoricalCodes), "UniformCodes"),
     (lambda: VampPrior(2).borrow(Normalised(), DiagonalNormal((2,)), SHAPE), "layer, group or none"),
     (lambda: flat(VampPrior).prior(torch.zeros(4, 10)), "NormalMixture"),
     (lambda: AutoregressiveFlow(2, transforms=0), "at least 1"),

@@ -36,8 +36,8 @@ class VampPrior(Prior):
         components: The number of pseudo-inputs K.
 
     Raises:
-        UsageError: For less than one component, a posterior without a density, batch normalisation in the encoder, or
-            a model with labels.
+        UsageError: For less than one component, a posterior without a density or whose draws have no unbiased gradient,
+            batch normalisation in the encoder, or a model with labels.
     """
 
     def __init__(self, latent: int, components: int = 100) -> None:
@@ -54,6 +54,11 @@ class VampPrior(Prior):
             raise UsageError(
                 f"VampPrior is a mixture of posteriors, but {type(family).__name__} has no density: "
                 "use the posterior DiagonalNormal, or the prior StandardNormal"
+            )
+        if not family.pathwise:
+            raise UsageError(
+                "VampPrior has a rate that is estimated from draws, which have no unbiased gradient in "
+                f"{type(family).__name__}: use the posterior DiagonalNormal, or for codes the prior UniformCodes"
             )
         if isinstance(posterior, nn.Module) and any(isinstance(module, _BatchNorm) for module in posterior.modules()):
             raise UsageError(
