@@ -399,6 +399,12 @@ def test_what_is_reported_of_an_optimal_scale_does_not_look_at_the_batch() -> No
     assert torch.equal(twin.eval()(h).log_prob(x), family.eval()(h).log_prob(x))
 
 
+def test_an_optimal_scale_is_no_posterior() -> None:
+    """A posterior scored at the scale of its own draws is another one than they came from: no bound would hold."""
+    with pytest.raises(UsageError, match="DiagonalNormal"):
+        Flat(posterior=OptimalGaussian)((1, 4, 4))
+
+
 def test_the_running_scale_follows_the_batches() -> None:
     family = OptimalGaussian((1, 1, 1))
     h = torch.zeros(1, 1, 1, 1)

@@ -106,6 +106,9 @@ class OptimalGaussian(Family):
 
     Args:
         shape: The shape of an image, (C, H, W).
+
+    Raises:
+        UsageError: For latents: a posterior must know its scale before it is drawn from.
     """
 
     support = "real line"
@@ -120,6 +123,10 @@ class OptimalGaussian(Family):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
+        if len(self.shape) != 3:
+            raise UsageError(
+                f"OptimalGaussian is for images, not for latents of shape {self.shape}: use DiagonalNormal"
+            )
         self.register_buffer("variance", torch.tensor(0.01))  # of no batch, a guess for pixels in [0, 1]
         self.register_buffer("seen", torch.tensor(0.0))
 
