@@ -22,6 +22,7 @@ from vaescope.data.examples import Examples
 from vaescope.data.idx import write_idx
 from vaescope.data.images import ImageSet
 from vaescope.errors import UsageError
+from vaescope.families import OptimalGaussian
 from vaescope.figures import tiles
 from vaescope.metrics import accuracy
 from vaescope.models import VAE, Flat, SemiSupervised, SemiVAE, centre, draw, given
@@ -200,6 +201,7 @@ class Other(Objective):
 
 def test_what_does_not_go_together_is_refused_with_the_remedy(semi: SemiVAE) -> None:
     flat = Flat(network=SMALL, labels=True)((1, 2, 2), CLASSES)
+    guessed = SemiSupervised(likelihood=OptimalGaussian)((1, 2, 2), CLASSES)  # the best scale of all labels is of none
     for attempt, words in (
         (lambda: M2().check(flat), "set the model to SemiSupervised"),
         (lambda: ELBO().check(semi), "use the objective M2"),
@@ -207,6 +209,7 @@ def test_what_does_not_go_together_is_refused_with_the_remedy(semi: SemiVAE) -> 
         (lambda: SemiSupervised()((1, 2, 2), 0), "no labels"),
         (lambda: SemiSupervised(latent=0), "at least 1"),
         (lambda: flat.context(torch.tensor([0, -1, -1])), "2 of 3 are not known"),
+        (lambda: M2().check(guessed), "use the likelihood Gaussian"),
         (lambda: M2(alpha=-1.0), "at least 0"),
         (lambda: M2(beta=math.nan), "at least 0"),
         (lambda: ImageData(labelled=0.0), "above 0"),

@@ -15,6 +15,7 @@ from torch.distributions import OneHotCategorical, kl_divergence
 
 from vaescope.distributions import centre as centre_of
 from vaescope.errors import UsageError
+from vaescope.families import OptimalGaussian
 from vaescope.models import VAE, SemiVAE, each_label, known
 from vaescope.objectives.objective import Objective, Terms
 from vaescope.objectives.schedules import Ramp, Schedule
@@ -69,9 +70,14 @@ class M2(Objective):
         return True
 
     def check(self, model: VAE) -> None:
-        """Refuses a model without a classifier."""
+        """Refuses a model without a classifier, or whose likelihood looks at all labels at once."""
         if not isinstance(model, SemiVAE):
             raise UsageError("M2 needs a classifier, which the model does not have: set the model to SemiSupervised")
+        if isinstance(model.likelihood.family, OptimalGaussian):
+            raise UsageError(
+                "M2 scores every label, and the scale of OptimalGaussian would be that of the wrong ones too: "
+                "use the likelihood Gaussian, whose scale is learned"
+            )
         super().check(model)
 
     def __call__(self, model: VAE, x: Tensor, context: Tensor | None = None, progress: float = 1.0) -> Terms:
