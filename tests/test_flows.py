@@ -560,6 +560,18 @@ def test_the_start_of_a_normal_mixture_is_what_it_was() -> None:
     assert not state["log_scale"].any()
 
 
+def test_the_density_of_a_mixture_is_bounded_at_points_that_coincide() -> None:
+    """Codes without noise may leave a latent unused, all of them at one number: there a normal would grow forever."""
+    prior, z = NormalMixture(2, components=3), torch.zeros(5, 2)
+    with torch.no_grad():
+        prior.loc.zero_()
+        prior.log_scale.fill_(-200.0)
+    value = prior().log_prob(z)
+    assert value.max().item() < 2 * 9
+    value.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in prior.parameters())
+
+
 # What is refused
 
 

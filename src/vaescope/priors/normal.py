@@ -8,6 +8,9 @@ from vaescope.distributions import diagonal_normal, mixture
 from vaescope.errors import UsageError
 from vaescope.priors.prior import Prior
 
+SMALLEST = 1e-4
+"""The smallest scale of a component of a mixture, as that of a posterior."""
+
 
 class StandardNormal(Prior):
     r"""The standard normal prior, :math:`N(0, I)`.
@@ -34,6 +37,7 @@ class NormalMixture(Prior):
 
     The weights are a softmax, so that they sum to one. The means start as draws of N(0, I) and the scales at one: the
     mixture begins as broad as the standard prior, and every component overlaps the others, so that none starts dead.
+    No scale falls below 0.0001: the codes of an autoencoder may coincide, and the density would grow without bound.
 
     References:
         | VAE with a VampPrior (Tomczak and Welling, 2018), section 3, as the "mixture of Gaussians" prior
@@ -47,6 +51,8 @@ class NormalMixture(Prior):
         UsageError: For less than one component.
     """
 
+    smallest: Tensor
+
     def __init__(self, latent: int, components: int = 100) -> None:
         super().__init__(latent)
         if components < 1:
@@ -54,7 +60,8 @@ class NormalMixture(Prior):
         self.logits = nn.Parameter(torch.zeros(components))
         self.loc = nn.Parameter(torch.randn(components, latent))
         self.log_scale = nn.Parameter(torch.zeros(components, latent))
+        self.register_buffer("smallest", torch.tensor(SMALLEST), persistent=False)
 
     def forward(self, context: Tensor | None = None) -> Distribution:
         """The prior, with event shape (D,)."""
-        return mixture(self.logits, diagonal_normal(self.loc, self.log_scale.exp()))
+        return mixture(self.logits, diagonal_normal(self.loc, torch.hypot(self.log_scale.exp(), self.smallest)))
