@@ -11,13 +11,13 @@ from torch.distributions import MultivariateNormal
 
 from vaescope.distributions import diagonal_normal
 from vaescope.errors import UsageError
-from vaescope.families import Bernoulli, Gaussian
-from vaescope.models import VAE, Site, Trace
+from vaescope.families import Bernoulli, Gaussian, VonMisesFisher
+from vaescope.models import VAE, Flat, Site, Trace
 from vaescope.nets import image_critic, vector_critic
 from vaescope.objectives import ELBO, VAEGAN, Adversarial, AdversarialAutoencoder, FactorVAE
 from vaescope.objectives.critics import share_right, taken_for_made, taken_for_real
 from vaescope.objectives.factor_vae import shuffled
-from vaescope.priors import NormalMixture
+from vaescope.priors import HypersphericalUniform, NormalMixture
 
 Make = Callable[..., VAE]
 SHAPE = (1, 28, 28)
@@ -228,6 +228,16 @@ def test_a_critic_learns_what_is_real_and_its_opponent_to_pass_for_it(
 
 
 # shuffling, and the ratio of densities
+
+
+def test_the_total_correlation_of_a_sphere_is_infinite() -> None:
+    """Shuffled codes lie beside the sphere: the two densities that the critic compares have nowhere in common."""
+    torch.manual_seed(0)
+    z = VonMisesFisher((3,))(torch.zeros(50, 4)).sample()
+    assert (shuffled(z).norm(dim=-1) - 1).abs().mean().item() > 0.1
+    with pytest.raises(UsageError, match="DiagonalNormal"):
+        FactorVAE().check(Flat(3, posterior=VonMisesFisher, prior=HypersphericalUniform)(SHAPE))
+    FactorVAE().check(Flat(3)(SHAPE))
 
 
 def test_shuffling_keeps_every_latent_and_breaks_their_ties() -> None:

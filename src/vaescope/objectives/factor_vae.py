@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from vaescope.errors import UsageError
 from vaescope.models import VAE, Trace
 from vaescope.nets import Shape, vector_critic
 from vaescope.objectives.checks import check_amounts, check_positive
@@ -63,6 +64,16 @@ class FactorVAE(Adversarial):
 
     def __str__(self) -> str:
         return f"−ELBO + {self.gamma:g} × total correlation"
+
+    def check(self, model: VAE) -> None:
+        """Refuses codes on the sphere, which leave it when they are shuffled."""
+        super().check(model)
+        family = model.posterior.family
+        if family.support == "sphere":
+            raise UsageError(
+                f"FactorVAE asks for independent latents, which those of {type(family).__name__} can never be, since "
+                "each follows from the others: use the posterior DiagonalNormal"
+            )
 
     def critic(self, model: VAE, shape: Shape) -> nn.Module:
         """A critic of codes with two logits: that they are as they are, and that they are shuffled."""
