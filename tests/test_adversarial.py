@@ -109,6 +109,26 @@ def test_a_step_of_either_side_leaves_the_other_as_it_is(objective: Adversarial,
     assert all(torch.equal(after[key], before[key]) for key in before)
 
 
+@pytest.mark.parametrize("objective", ALL, ids=name)
+def test_batch_normalisation_counts_every_batch_once(objective: Adversarial, tiny: Make, x: Tensor) -> None:
+    """What the critic looks at and what is made for it leave no trace in the statistics of the model."""
+    statistics = []
+    for played in (ELBO(), objective):
+        model = tiny()
+        model.posterior.net.append(nn.BatchNorm1d(4))
+        model.likelihood.net.insert(0, nn.BatchNorm1d(2))
+        critic = objective.critic(model, SHAPE)
+        torch.manual_seed(1)
+        if played is objective:
+            objective(model, x, critic=critic)
+            objective.challenge(critic, model, x)
+        else:
+            played(model, x)
+        statistics.append(dict(model.named_buffers()))
+    plain, found = statistics
+    assert all(torch.equal(value, found[name]) for name, value in plain.items())
+
+
 def test_the_total_correlation_trains_the_encoder_alone(tiny: Make, x: Tensor) -> None:
     model, objective = tiny(), ALL[0]
     value = objective(model, x, critic=objective.critic(model, SHAPE))["total_correlation"]

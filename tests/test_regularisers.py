@@ -297,6 +297,7 @@ def test_the_penalty_on_the_gradient_takes_batch_normalisation(tiny: Make, x: Te
     RAEGradientPenalty()(model, x)["loss"].backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     assert model.likelihood.net[1].running_mean.any()  # type: ignore[index,union-attr]
+    assert model.likelihood.net[1].num_batches_tracked == 1  # type: ignore[index,union-attr]
     assert RAEGradientPenalty()(model.eval(), x)["loss"].isfinite()
 
 

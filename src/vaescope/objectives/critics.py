@@ -7,10 +7,12 @@ A critic's logit :math:`a` gives :math:`\sigma(a)`, the probability that it take
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import softplus
 from torch.optim import Adam, Optimizer
 
 from vaescope.models import VAE, Trace
+from vaescope.objectives.still import copies
 
 BETAS = (0.5, 0.9)
 """Adam's decay rates for critics: a short memory, since what they look at keeps changing."""
@@ -56,11 +58,12 @@ def adam(critic: nn.Module, lr: float) -> Optimizer:
 
 @torch.no_grad()
 def look(model: VAE, x: Tensor, context: Tensor | None) -> Trace:
-    """A pass over a batch as a critic sees it, without a gradient.
+    """A pass over a batch as a critic sees it, without a gradient, which leaves the model as it is.
 
     Args:
         model: The model.
         x: Images, with shape (B, C, H, W).
         context: A further condition, with shape (B, K).
     """
-    return model(x, context)
+    trace: Trace = functional_call(model, copies(model), (x, context))
+    return trace

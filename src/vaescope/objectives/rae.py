@@ -14,11 +14,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from vaescope.models import VAE
 from vaescope.objectives.checks import check_amounts
 from vaescope.objectives.codes import code, measured_rate, prior_fit
 from vaescope.objectives.objective import Objective, Terms
+from vaescope.objectives.still import copies
 from vaescope.objectives.terms import distortion
 
 
@@ -124,7 +126,7 @@ class RAEGradientPenalty(RAE):
         training = torch.is_grad_enabled()
         with torch.enable_grad():  # validation runs without gradients, but here one is part of the value
             z = z if z.requires_grad else z.detach().requires_grad_()
-            image = model.likelihood(z, context).mean
+            image = functional_call(model.likelihood, copies(model.likelihood), (z, context)).mean
             signs = torch.randint_like(image, 2) * 2 - 1
             (gradient,) = torch.autograd.grad(image, z, signs, create_graph=training)
         return gradient.square().sum(-1).mean()

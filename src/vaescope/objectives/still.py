@@ -16,15 +16,23 @@ from vaescope.errors import UsageError
 from vaescope.models import VAE
 
 
-def still(module: nn.Module) -> dict[str, Tensor]:
-    """The parameters of a module without their gradient, and copies of its buffers: the statistics of batch
-    normalisation would otherwise count a batch twice.
+def copies(module: nn.Module) -> dict[str, Tensor]:
+    """Copies of the buffers of a module, for a further pass: the statistics of batch normalisation would otherwise
+    count a batch twice.
 
     Args:
         module: Any module.
     """
-    parameters = {name: value.detach() for name, value in module.named_parameters()}
-    return parameters | {name: value.clone() for name, value in module.named_buffers()}
+    return {name: value.clone() for name, value in module.named_buffers()}
+
+
+def still(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters of a module without their gradient, and copies of its buffers.
+
+    Args:
+        module: Any module.
+    """
+    return {name: value.detach() for name, value in module.named_parameters()} | copies(module)
 
 
 def still_posterior(model: VAE, x: Tensor, context: Tensor | None = None) -> Distribution:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.func import functional_call
 from torch.optim import Optimizer
 
 from vaescope.errors import UsageError
@@ -13,6 +15,7 @@ from vaescope.objectives.checks import check_amounts, check_positive
 from vaescope.objectives.codes import code, prior_draws
 from vaescope.objectives.critics import adam, look, share_right, taken_for_made, taken_for_real
 from vaescope.objectives.objective import Adversarial, Terms
+from vaescope.objectives.still import copies
 from vaescope.objectives.terms import distortion, rate
 
 
@@ -98,7 +101,9 @@ def _made(model: VAE, trace: Trace, context: Tensor | None) -> Tensor:
     """Reconstructions and samples from the prior, with shape (2 B, C, H, W) and a gradient for the decoder alone."""
     site = code(trace)
     codes = torch.cat((site.z.detach(), prior_draws(site)))
-    return model.likelihood(codes, None if context is None else torch.cat((context, context))).mean
+    twice = None if context is None else torch.cat((context, context))
+    made: Distribution = functional_call(model.likelihood, copies(model.likelihood), (codes, twice))
+    return made.mean
 
 
 def _distance(critic: nn.Module, x: Tensor, images: Tensor) -> Tensor:
