@@ -255,6 +255,12 @@ def test_the_gradient_of_a_drawn_level_is_that_of_the_mean() -> None:
     assert torch.allclose(straight, torch.autograd.grad((weight.sum(0) * d.mean).sum(), logits)[0])
 
 
+def test_as_many_levels_elsewhere_are_others() -> None:
+    one, other = (Levels(torch.zeros(2, 3), torch.tensor(values)) for values in ([-1.0, 0.0, 1.0], [0.0, 1.0, 2.0]))
+    with pytest.raises(ValueError, match="infinite"):
+        kl_divergence(one, other)
+
+
 def test_levels_are_a_categorical_distribution_with_values() -> None:
     torch.manual_seed(0)
     values = f64(-2, -1, 0, 0.5, 3)

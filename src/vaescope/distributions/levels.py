@@ -105,6 +105,6 @@ def _(distribution: Levels, z: Tensor) -> Tensor:
 @register_kl(Levels, Levels)  # type: ignore[untyped-decorator]
 def _(p: Levels, q: Levels) -> Tensor:
     """Both must have the same levels; elsewhere the divergence is infinite."""
-    if p.values.shape != q.values.shape:
+    if p.values is not q.values and not torch.equal(p.values, q.values):
         raise ValueError(f"a divergence of {len(p.values)} levels from {len(q.values)} others is infinite")
     return kl_divergence(p.indices, q.indices)
