@@ -9,6 +9,7 @@ from math import prod
 
 from torch import Tensor, nn
 
+from vaescope.errors import UsageError
 from vaescope.nets.network import Shape
 
 SLOPE = 0.2
@@ -53,7 +54,17 @@ def image_critic(shape: Shape, channels: int, levels: int) -> Critic:
         shape: The shape of an image, (C, H, W).
         channels: The channels of the first level; every further level has twice as many.
         levels: How many times the sides are halved.
+
+    Raises:
+        UsageError: For more levels than the longer side can be halved.
     """
+    height, width = shape[1:]
+    most = max(1, (max(height, width) - 1).bit_length())  # log2, rounded up
+    if levels > most:
+        raise UsageError(
+            f"the critic has {levels} levels, but the sides of {height}x{width} images can be halved {most} times: "
+            "give the objective fewer levels"
+        )
     planes = [shape[0], *(channels * 2**level for level in range(levels))]
     hidden = [
         nn.Sequential(nn.Conv2d(above, below, 3, stride=2, padding=1), nn.LeakyReLU(SLOPE))
