@@ -112,7 +112,7 @@ MISTAKES = [
     (["--model.prior", "StandardNorml"], "did you mean StandardNormal?"),
     (["--trainer.optimizer.class_path", "Adm"], "did you mean Adam?"),
     (["--trainer.optimizer.init_args.lrr", "3"], "did you mean lr?"),
-    (["--model.network", "Linear", "--model.network.width", "3"], "there is no key width here: there are none"),
+    (["--model.network", "Linear", "--model.network.width", "3"], "there is no key width of Linear here: it has none"),
     (["--model.network", "DeepConv", "--model.network.widths", "[]"], "give one or more widths"),
     (["--trainer.epochs", "many"], "trainer.epochs: Expected int. Got value: many"),
     (["--data.targets", "gray"], "'binary', 'grey', 'centred'"),
@@ -144,6 +144,8 @@ FILES = [
     ("trainer:\n  epochs: two\n", "Expected int. Got value: two"),
     ("trainer: [1\n", "not valid YAML"),
     ("hello\n", "keys and values"),
+    ("objective:\n  class_path: IWAE\n  init_args: [3]\n", "objective.init_args is [3]: give keys and values below it"),
+    ("objective:\n  class_path: IWAE\n  init_args: {beta: 2}\n", "there is no key beta of IWAE here: there are samples"),
     ("trainer:\n  optimizer:\n    class_path: subprocess.Popen\n", "there is no optimizer subprocess.Popen here"),
 ]  # fmt: skip
 

@@ -51,9 +51,11 @@ def check_choice(key: str, value: Any) -> None:
         name, arguments = value, {}
     if not isinstance(name, str) or name not in valid:
         raise UsageError(unknown(key, str(name), known))
-    for argument in arguments if isinstance(arguments, dict) else ():
+    if not isinstance(arguments, dict):
+        raise UsageError(f"{key}.init_args is {arguments}: give keys and values below it")
+    for argument in arguments:
         if argument not in keys_of(valid[name]):
-            raise UsageError(unknown(f"key of {valid[name].__name__}", str(argument), keys_of(valid[name])))
+            raise UsageError(unknown_key(str(argument), valid[name]))
 
 
 def choices(kind: type) -> dict[str, type]:
@@ -130,6 +132,14 @@ def _spelled(value: Any) -> Any:
         arguments = {name: _spelled(getattr(value, name)) for name in keys_of(type(value))}
         return {"class_path": type(value).__name__, "init_args": arguments}
     return list(value) if isinstance(value, tuple) else value
+
+
+def unknown_key(name: str, owner: type) -> str:
+    """What is said of a key that a class does not have, with the nearest that it has."""
+    keys = keys_of(owner)
+    if not keys:
+        return f"there is no key {name} of {owner.__name__} here: it has none"
+    return unknown("key", name, keys).replace(" here: ", f" of {owner.__name__} here: ", 1)
 
 
 def unknown(kind: str, name: str, valid: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from torch.optim import Optimizer
 
-from vaescope.choices import KINDS, check_choice, choices, complete, components, keys_of, unknown
+from vaescope.choices import KINDS, check_choice, choices, complete, components, unknown, unknown_key
 from vaescope.data.dataset import ImageData
 from vaescope.errors import UsageError
 from vaescope.models import Architecture, Flat
@@ -249,7 +249,7 @@ def explain(parser: ArgumentParser, message: str) -> str:
         # the class is named before the mistake, or in the value that follows it
         named = re.findall(r"class_path '([\w.]+)': Option", text) or re.findall(r"class_path='([\w.]+)'", text)
         component = _class_at(named[-1]) if named else None
-        return unknown("key", found[1], keys_of(component) if component else _dotted_keys(parser))
+        return unknown_key(found[1], component) if component else unknown("key", found[1], _dotted_keys(parser))
     for pattern in (r"does not accept (?:option|nested key) '([\w.]+)'", r"nrecognized arguments: --([\w.-]+)"):
         if found := re.search(pattern, text):
             return unknown("key", found[1], _dotted_keys(parser))
