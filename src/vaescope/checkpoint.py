@@ -185,11 +185,14 @@ def _split_optimizer(optimizer: Optimizer) -> tuple[dict[str, Tensor], list[dict
 
 def _join_optimizer(optimizer: Optimizer, memory: dict[str, Tensor], groups: list[dict[str, Any]]) -> None:
     slots: dict[int, dict[str, Tensor]] = {}
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = dict(enumerate(p for group in optimizer.param_groups for p in group["params"]))
     for name, value in memory.items():
         index, quantity = name.split(".", 1)
-        fused = optimizer.param_groups[0].get("fused")  # its kernel does not look at sizes
-        if fused and value.dim() and value.shape != parameters[int(index)].shape:
+        parameter = parameters[int(index)]
+        # the fused kernel looks neither at sizes nor at strides: both must be those of the parameter
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
+        elif value.dim() and optimizer.param_groups[0].get("fused"):
             raise ValueError(f"the optimizer remembers {name} with shape {tuple(value.shape)}")
         slots.setdefault(int(index), {})[quantity] = value
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
