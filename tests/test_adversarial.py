@@ -52,7 +52,7 @@ def test_critics_of_images_of_any_size(shape: tuple[int, int, int], levels: int)
 def test_a_critic_does_not_halve_what_is_one_pixel_already() -> None:
     """Its channels double at every level: a few levels too many take all of the memory there is."""
     assert image_critic((1, 28, 17), 1, 5)(torch.rand(2, 1, 28, 17)).shape == (2, 1)
-    with pytest.raises(UsageError, match="critic has 6 levels.*28x17 images can be halved 5 times"):
+    with pytest.raises(UsageError, match=r"critic has 6 levels.*28x17 images can be halved 5 times"):
         image_critic((1, 28, 17), 1, 6)
 
 
