@@ -145,7 +145,7 @@ FILES = [
     ("trainer: [1\n", "not valid YAML"),
     ("hello\n", "keys and values"),
     ("objective:\n  class_path: IWAE\n  init_args: [3]\n", "objective.init_args is [3]: give keys and values"),
-    ("objective:\n  class_path: IWAE\n  init_args: {beta: 2}\n", "there is no key beta of IWAE here: there are samples"),
+    ("objective:\n  class_path: IWAE\n  init_args: {beta: 2}\n", "no key beta of IWAE here: there are samples"),
     ("trainer:\n  optimizer:\n    class_path: subprocess.Popen\n", "there is no optimizer subprocess.Popen here"),
 ]  # fmt: skip
 
