@@ -205,6 +205,27 @@ def test_a_still_picture_opens_and_fits(name: str, tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["picture.png"]
 
 
+@pytest.mark.parametrize("d", [2, 3])
+def test_the_names_of_the_axes_are_whole_beside_ticks_with_decimals(
+    d: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a sphere, all of whose coordinates are below 1."""
+    drawn, left = style.drawn, list[float]()
+
+    def watched(draw: Callable[..., None], *size: int) -> Image.Image:
+        def measured(figure: Any) -> None:
+            draw(figure)
+            figure.canvas.draw()
+            left.extend(panel.yaxis.label.get_window_extent().x0 for panel in figure.axes if panel.axison)
+
+        return drawn(measured, *size)
+
+    monkeypatch.setattr(style, "drawn", watched)
+    z = 0.02 * latents(300, d) - 0.2
+    scatter.latent_representation(tmp_path / "a.png", z, classes(300, 10), NAMES, sigma_circles=False, **TEXT)
+    assert min(left) >= 0
+
+
 @pytest.mark.parametrize("name", MOVING)
 def test_an_animation_has_its_frames_times_and_size(name: str, tmp_path: Path) -> None:
     T, draw = MOVING[name]

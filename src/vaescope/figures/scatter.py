@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SIDE = {1: 840, 2: 880, 3: 400}
 """The width of a panel for one, two and three latents, in pixels."""
-LEFT, BELOW, ABOVE = 110, 105, 15
+LEFT, BELOW, ABOVE = 150, 105, 15
 """Around a panel for the numbers and names of its axes, in pixels."""
 LEGEND = 16
 """A legend names at most so many classes."""
