@@ -27,6 +27,7 @@ from vaescope.families import (
     OptimalGaussian,
     PixelGaussian,
     PixelLevels,
+    PointMass,
 )
 from vaescope.metrics import bits_per_dim
 from vaescope.models import Flat, draw
@@ -503,6 +504,12 @@ def test_densities_of_binary_targets_are_refused(family: Kind) -> None:
     with pytest.raises(UsageError, match=r"set data\.targets to grey"):
         check(family, "binary")
     check(family, "grey")
+
+
+@pytest.mark.parametrize("name", ["binary", "grey", "centred"])
+def test_a_point_is_no_likelihood(name: TargetName) -> None:
+    with pytest.raises(UsageError, match="the likelihood PointMass has no density"):
+        check(PointMass, name)
 
 
 def test_a_density_of_the_unit_interval_is_not_sent_to_binary_targets() -> None:

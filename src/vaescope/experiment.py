@@ -48,11 +48,14 @@ def check_likelihood(model: VAE, target: Target, name: str) -> None:
         name: The name of the target in the config.
 
     Raises:
-        UsageError: If the values leave the likelihood's support, or binary values are to be scored by a density.
+        UsageError: If the values leave the likelihood's support, if binary values are to be scored by a density, or
+            if there is none.
     """
     family = model.likelihood.family
     kind = type(family).__name__
     low, high = target.interval
+    if family.degenerate:
+        raise UsageError(f"the likelihood {kind} has no density: use Bernoulli for binary targets, Gaussian for others")
     if family.support == "unit interval" and (low < 0 or high > 1):
         raise UsageError(
             f"the likelihood {kind} scores values in [0, 1], but data.targets {name} gives [{low:g}, {high:g}]: "
