@@ -15,7 +15,7 @@ from vaescope.data.images import ImageSet
 from vaescope.distributions import nearest
 from vaescope.experiment import begin
 from vaescope.families import CategoricalCodes, PointMass, PowerSpherical
-from vaescope.figures import curves, diagram, scatter, tiles
+from vaescope.figures import activity, curves, diagram, scatter, tiles
 from vaescope.models import VAE, Flat, SemiSupervised
 from vaescope.nets import MLP
 from vaescope.objectives import M2, Objective, distortion
@@ -148,7 +148,8 @@ def test_every_picture_of_every_space_is_drawn_and_says_what_it_shows(
         return call
 
     for module, functions in ((tiles, ("latent_space", "traversals")), (scatter, ("latent_representation",)),
-                              (diagram, ("architecture",)), (curves, ("training_curves",))):  # fmt: skip
+                              (diagram, ("architecture",)), (curves, ("training_curves",)),
+                              (activity, ("latent_activity",))):  # fmt: skip
         for function in functions:
             monkeypatch.setattr(module, function, spied(getattr(module, function), function))
     model = begin(config, images, torch.device("cpu")).model
@@ -165,6 +166,7 @@ def test_every_picture_of_every_space_is_drawn_and_says_what_it_shows(
     assert (said["training_curves"]["floor"] is None) == (not rated)
     what = {"points": "Codes"}.get(name, "Posterior centres")
     assert said["latent_representation"]["title"].startswith(what)
+    assert ("posterior" in said["latent_activity"]["unit"]) == (name in ("circle", "sphere"))
     through = {"circle": "angle", "sphere": "angle", "codes": "levels of the prior", "points": "quantiles of the codes"}
     assert through.get(name, "quantiles of the prior") in said["latent_space"]["names"][0]
     assert ("class T-shirt/top" in said["latent_space"]["title"]) == (name in ("labels", "semi"))

@@ -204,7 +204,7 @@ def latent_activity(scene: Scene, folder: Path, lines: Sequence[Mapping[str, obj
     found = examine(scene.model, scene.examples)
     rate = found.kl_per_latent
     known = None if found.active_units is None else np.array(found.centre_variance) > ACTIVE
-    what = "KL, nats per image" if rate else "variance of the posterior centre"
+    what = "KL, nats per image" if rate else f"variance of the {'code' if scene.point else 'posterior centre'}"
     path = folder / "latent_activity.png"
     activity.latent_activity(
         path,
