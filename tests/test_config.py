@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from jsonargparse import ArgumentParser
 
@@ -99,6 +100,14 @@ def test_every_key_of_a_component_is_documented(name: str) -> None:
     text = components()[name].__doc__ or ""
     for key in keys_of(components()[name]):
         assert f"        {key}: " in text, f"{name} does not say what {key} is"
+
+
+@pytest.mark.parametrize("name", ["SGD", "torch.optim.SGD"])
+def test_an_optimizer_is_chosen_by_its_name(name: str) -> None:
+    chosen = build(["--trainer.optimizer", name, "--trainer.optimizer.lr", "0.25"]).trainer
+    made = chosen.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    assert isinstance(made, torch.optim.SGD)
+    assert made.defaults["lr"] == 0.25
 
 
 MISTAKES = [

@@ -133,7 +133,10 @@ def complete_words(words: Sequence[str]) -> list[str]:
         if flag == "config":
             completed.append((flag, complete(load_yaml(Path(value)))))
         elif last in KINDS or "{" in value:
-            completed.append((flag.removesuffix(".class_path"), complete({last: _plain(value)})[last]))
+            spec = complete({last: _plain(value)})[last]  # of an optimizer the bare name
+            completed.append(
+                (flag.removesuffix(".class_path"), {"class_path": spec} if isinstance(spec, str) else spec)
+            )
         elif not (flag and value and _plain(value) is None and _emptied(completed, flag)):
             completed.append((word, None))
             continue
