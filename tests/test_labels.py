@@ -273,6 +273,17 @@ def test_labels_where_there_are_none_are_refused(tmp_path: Path, capsys: pytest.
     )
     unused = refused(capsys, "train", *TINY, "--data.labelled", "0.5", "--out", str(tmp_path / "r"))
     assert "looks at no labels" in unused
+
+
+def test_labels_that_the_test_images_do_not_have_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = own_set(tmp_path / "set")
+    (folder / "t10k-labels-idx1-ubyte").unlink()
+    words = ["train", "--data", str(folder), "--trainer.batch_size", "10", "--out", str(tmp_path / "r")]
+    for chosen in (["--model.labels", "true"], SEMI):
+        assert "no labels" in refused(capsys, *words, *chosen)
+        assert not (tmp_path / "r").exists()
     assert not (tmp_path / "r").exists()
 
 

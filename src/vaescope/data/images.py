@@ -61,8 +61,9 @@ class ImageSet:
 
     @property
     def labelled(self) -> int:
-        """The number of classes that the images are labelled with, 0 where they are not."""
-        return len(self.classes) if self.train.labels is not None else 0
+        """The number of classes that the images are labelled with, 0 where those of a split are not: a model of
+        labelled images could not be scored on them."""
+        return len(self.classes) if all(split.labels is not None for split in self.splits.values()) else 0
 
     @property
     def title(self) -> str:
