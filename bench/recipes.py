@@ -162,7 +162,7 @@ def main() -> None:
 
     def one(name: str) -> None:
         result = measure(name, asked.data_root, 1 if asked.jobs > 1 else None)
-        kept = {key: value for key, value in result.items() if key not in ("figures", "folder")}
+        kept = {key: value for key, value in result.items() if key not in ("anatomy", "figures", "folder")}
         results[name] = kept | {"machine": machine()}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n")

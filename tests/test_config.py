@@ -1,6 +1,7 @@
 """Configs: every key is used or refused, and what a run keeps is enough to repeat it."""
 
 import io
+import re
 import tempfile
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def spelled_out(content: dict[str, object]) -> dict[str, object]:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_every_shipped_config_can_be_built(path: Path) -> None:
     assert isinstance(config.read(path), Config)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_shipped_config_says_what_it_must_reach_and_when(path: Path) -> None:
+    comment = " ".join(line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#"))
+    assert re.search(
+        r"must reach a test (-ELBO|distortion) of at most -?[\d.]+ nats per image in at most \d+ s", comment
+    )
 
 
 def test_the_main_config_spells_out_the_defaults() -> None:
