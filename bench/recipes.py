@@ -137,7 +137,7 @@ def write_table(results: dict[str, Any]) -> None:
     """Writes the table, and above it what its columns mean. What stands below the table is kept."""
     rows = [row(name, results[name]) for name in sorted(results) if (RECIPES / f"{name}.yaml").exists()]
     lines = ["| " + " | ".join(cells) + " |" for cells in (HEAD, ["---"] * len(HEAD), *rows)]
-    machines = sorted({f"{result['machine']}, {result['threads']} threads a recipe" for result in results.values()})
+    machines = sorted({f"{result['machine']}, threads a recipe: {result['threads']}" for result in results.values()})
     before, mark, after = TABLE.read_text().partition("<!-- table -->\n")
     _, end, after = after.partition("<!-- end of table -->\n")
     if not (mark and end):
