@@ -2,8 +2,8 @@ r"""Times training steps of a recipe in this tree against those in another tree 
 
 ::
 
-    git worktree add /tmp/before v0.1.0
-    python -m bench.against /tmp/before --config configs/main.yaml
+    git worktree add ../before COMMIT
+    python -m bench.against ../before --config configs/main.yaml
 
 Each tree runs in a process of its own, on the same data with the same seed. They take turns in blocks of steps, so that
 whatever else the machine does falls on both. Printed are the steps per second of both, and the ratio of this tree to
