@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from test_config import build, plain, spelled_out
+from test_config import build, plain
 from test_training import Losses
 
 from vaescope import checkpoint, config, families, nets, objectives, priors
@@ -27,7 +27,7 @@ from vaescope.errors import UsageError
 from vaescope.experiment import begin
 from vaescope.families import Family
 from vaescope.metrics import average, negative_elbo
-from vaescope.models import Flat
+from vaescope.models import Flat, SemiSupervised
 from vaescope.nets import Network
 from vaescope.objectives import Adversarial, Objective
 from vaescope.priors import Prior
@@ -146,7 +146,18 @@ def test_every_pair_of_model_and_objective_trains_or_is_refused(
         falls(chosen, images)
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("prior", ["StandardNormal", "NormalMixture", "CouplingFlow"])
+def test_a_model_that_classifies_trains_with_every_kind_of_prior(prior: str, images: ImageSet) -> None:
+    model = flat("DiagonalNormal", prior)
+    semi = SemiSupervised(3, network(), model.prior, model.posterior, model.likelihood, classifier=network())
+    chosen = settings(semi, make("M2"))
+    falls(replace(chosen, data=replace(chosen.data, labelled=0.5)), images)
+
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) if name == "Categorical" else name for name in LIKELIHOODS]
+
+
+@pytest.mark.parametrize("likelihood", SLOW)
 def test_every_likelihood_trains(likelihood: str, images: ImageSet) -> None:
     falls(settings(flat("DiagonalNormal", "StandardNormal", likelihood), make("ELBO"), LIKELIHOODS[likelihood]), images)
 
@@ -158,8 +169,9 @@ def test_every_network_trains_also_with_labels(net: str, images: ImageSet) -> No
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_resumes_where_it_stopped(name: str, images: ImageSet, tmp_path: Path) -> None:
-    pairs = (settings(flat(*pair), make(name), steps=12) for pair in LATENTS)
-    chosen = next(pair for pair in pairs if not refused(pair, images))
+    models = [*(flat(*pair) for pair in LATENTS), SemiSupervised(3, network(), classifier=network())]
+    runs = (settings(model, make(name), steps=12) for model in models)
+    chosen = next(run for run in runs if not refused(run, images))
     state = begin(chosen, images, torch.device("cpu"))
     validation, whole = validation_examples(state.model, chosen.data.target, images), Losses()
     fit(state, chosen.trainer, validation, [whole])
@@ -218,10 +230,8 @@ def test_every_component_comes_back_from_a_kept_config(name: str, tmp_path: Path
     words = [f"--{key}", name]
     whole = plain(words)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(whole))
-    again = ["--config", str(tmp_path / "config.yaml")]
-    assert spelled_out(plain(again)) == spelled_out(whole)
-    one, other = (build(given).objective for given in (words, again))
-    assert one == other
+    assert plain(["--config", str(tmp_path / "config.yaml")]) == whole
+    assert name in str(whole)
 
 
 @pytest.mark.parametrize(("posterior", "prior"), LATENTS, ids=str)
