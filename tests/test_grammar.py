@@ -7,15 +7,14 @@ that says what to do.
 import inspect
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
-from test_config import build, plain
+from test_config import build, plain, spelled_out
 from test_training import Losses
 
 from vaescope import checkpoint, config, families, nets, objectives, priors
@@ -225,13 +224,13 @@ KEY = {Prior: "model.prior", Family: "model.likelihood", Network: "model.network
 
 
 @pytest.mark.parametrize("name", [name for kind in KEY for name in of_kind(kind)])
-def test_every_component_comes_back_from_a_kept_config(name: str, tmp_path: Path) -> None:
+def test_every_component_comes_back_from_a_kept_config(name: str) -> None:
     key = next(key for kind, key in KEY.items() if issubclass(components()[name], kind))
-    words = [f"--{key}", name]
-    whole = plain(words)
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(whole))
-    assert plain(["--config", str(tmp_path / "config.yaml")]) == whole
-    assert name in str(whole)
+    kept = spelled_out(plain([f"--{key}", name]))
+    assert spelled_out(kept) == kept
+    chosen = reduce(lambda part, step: part[step] if step in part else part["init_args"][step], key.split("."), kept)
+    assert chosen["class_path"].split(".")[-1] == name
+    assert set(chosen.get("init_args", {})) == set(keys_of(components()[name]))
 
 
 @pytest.mark.parametrize(("posterior", "prior"), LATENTS, ids=str)
