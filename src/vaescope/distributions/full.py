@@ -43,7 +43,7 @@ def _kl_full_diagonal(q: FullNormal, p: Independent) -> Tensor:
         | https://www.microsoft.com/en-us/research/publication/pattern-recognition-machine-learning/
     """
     if not isinstance(p.base_dist, Normal) or p.reinterpreted_batch_ndims != 1:
-        raise NotImplementedError
+        raise NotImplementedError(f"no closed form for a full normal and independent {type(p.base_dist).__name__}s")
     m, s = p.base_dist.loc, p.base_dist.scale
     log_ratio = s.log() - q.scale_tril.diagonal(dim1=-2, dim2=-1).log()
     return (log_ratio - 0.5 + (q.variance + (q.loc - m).square()) / (2 * s.square())).sum(-1)

@@ -6,7 +6,6 @@ where :math:`\mathcal{L}(x, y)` is the distortion + the rate of z, given the lab
 weight of the sum.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,9 +16,10 @@ from vaescope.distributions import centre as centre_of
 from vaescope.errors import UsageError
 from vaescope.families import OptimalGaussian
 from vaescope.models import VAE, SemiVAE, each_label, known
+from vaescope.objectives.checks import check_amounts
 from vaescope.objectives.objective import Objective, Terms
 from vaescope.objectives.schedules import Ramp, Schedule
-from vaescope.objectives.terms import distortion, exact_rate, log_ratio
+from vaescope.objectives.terms import distortion, site_rate
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ class M2(Objective):
     warmup: Schedule = Ramp(start=0.1, end=1.0, share=0.2)
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"M2 got {name} {getattr(self, name)}: give a weight of at least 0")
+        check_amounts(self, "alpha", "beta")
 
     def __str__(self) -> str:
         weight = self.beta * self.warmup(1.0)
@@ -95,10 +93,8 @@ class M2(Objective):
         assert isinstance(label.q, OneHotCategorical)
         q = label.q if context is None else known(label.q, context)
         weights = q.mean.T  # (K, B)
-        rate_z = exact_rate(latent)
-        rate_z = log_ratio(latent) if rate_z is None else rate_z
         d = (weights * distortion(trace, x)).sum(0).mean()
-        r = ((weights * rate_z).sum(0) + kl_divergence(q, label.p)).mean()
+        r = ((weights * site_rate(latent)).sum(0) + kl_divergence(q, label.p)).mean()
         if context is None:
             context = x.new_zeros(len(x), model.classes)
         label_loss = -(context * label.q.logits).sum(-1).mean()

@@ -13,7 +13,7 @@ from functools import reduce
 from operator import add
 
 from torch import Tensor
-from torch.distributions import Independent, kl_divergence
+from torch.distributions import Distribution, Independent, kl_divergence
 
 from vaescope.models import Site, Trace
 
@@ -32,8 +32,13 @@ def exact_rate(site: Site) -> Tensor | None:
     """The KL divergence of a site in closed form, or nothing where torch knows none."""
     if site.q is None:
         raise ValueError("a site without a posterior has no rate; pass images to the model")
+    return _closed_form(site.q, site.p)
+
+
+def _closed_form(q: Distribution, p: Distribution) -> Tensor | None:
+    """The KL divergence, or nothing for a pair that torch has no rule for: it says so by this error and no other."""
     try:
-        return kl_divergence(site.q, site.p)
+        return kl_divergence(q, p)
     except NotImplementedError:
         return None
 
@@ -55,21 +60,28 @@ def dimension_rates(site: Site) -> Tensor | None:
     ndims = q.reinterpreted_batch_ndims
     if ndims != p.reinterpreted_batch_ndims or ndims == 0:
         return None
-    try:
-        return kl_divergence(q.base_dist, p.base_dist).flatten(-ndims)
-    except NotImplementedError:
-        return None
+    single = _closed_form(q.base_dist, p.base_dist)
+    return None if single is None else single.flatten(-ndims)
 
 
 def rates(trace: Trace) -> tuple[Tensor, ...]:
-    r"""The rate of every site, :math:`\mathrm{KL}(q \| p)`: exact where it can be, else the unbiased estimate
-    :math:`\log q(z) - \log p(z)` at the value drawn.
+    """The rate of every site, see :func:`site_rate`.
 
     Args:
         trace: One pass over images.
     """
-    exact = (exact_rate(site) for site in trace.sites)
-    return tuple(log_ratio(site) if value is None else value for site, value in zip(trace.sites, exact, strict=True))
+    return tuple(map(site_rate, trace.sites))
+
+
+def site_rate(site: Site) -> Tensor:
+    r"""The rate of a site, :math:`\mathrm{KL}(q \| p)`: exact where it can be, else the unbiased estimate
+    :math:`\log q(z) - \log p(z)` at the value drawn.
+
+    Args:
+        site: A site with a posterior.
+    """
+    exact = exact_rate(site)
+    return log_ratio(site) if exact is None else exact
 
 
 def rate(trace: Trace) -> Tensor:
