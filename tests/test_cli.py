@@ -287,7 +287,7 @@ def test_mistakes_are_told_in_one_line(
 def test_a_gpu_is_not_refused_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from vaescope.train import Trainer
+    from vaescope.training import Trainer
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert Trainer(device="auto").find_device().type == "cuda"

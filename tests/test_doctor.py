@@ -43,7 +43,7 @@ from vaescope.objectives import (
 )
 from vaescope.observers import Checkpointer, MetricsLog, read_lines
 from vaescope.priors import CouplingFlow, HypersphericalUniform, NormalMixture, StandardNormal, UniformCodes
-from vaescope.train import Observer, Outcome, State, Trainer, fit
+from vaescope.training import Observer, Outcome, State, Trainer, fit
 
 
 def normals(count: int, latents: int, seed: int = 0) -> Independent:

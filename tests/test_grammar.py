@@ -31,7 +31,7 @@ from vaescope.nets import Network
 from vaescope.objectives import Adversarial, Objective
 from vaescope.priors import Prior
 from vaescope.run import validation_examples
-from vaescope.train import State, Trainer, fit
+from vaescope.training import State, Trainer, fit
 
 
 def of_kind(kind: type) -> list[str]:

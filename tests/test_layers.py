@@ -15,7 +15,7 @@ LAYERS = (
     {"models"},
     {"objectives"},
     {"metrics", "outline", "walks"},
-    {"train", "pictures"},
+    {"training", "pictures"},
     {"checkpoint"},
     {"doctor", "observers"},
     {"choices"},

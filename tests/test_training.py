@@ -26,7 +26,7 @@ from vaescope.nets import MLP, Conv, Network
 from vaescope.objectives import ELBO, Objective, Terms
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, frame_steps, read_lines
 from vaescope.streams import stream
-from vaescope.train import Observer, State, Trainer, fit
+from vaescope.training import Observer, State, Trainer, fit
 
 
 class Losses(Observer):

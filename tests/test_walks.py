@@ -22,7 +22,7 @@ from vaescope.objectives import M2, Objective, distortion
 from vaescope.pictures import Figures, draw, training_curves, words
 from vaescope.priors import HypersphericalUniform, NormalMixture, StandardNormal, UniformCodes
 from vaescope.run import make_scene, validation_examples
-from vaescope.train import Trainer
+from vaescope.training import Trainer
 from vaescope.walks import landscape, paths
 
 

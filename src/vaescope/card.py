@@ -16,7 +16,7 @@ from vaescope.files import atomic_file
 from vaescope.metrics import Anatomy, Bound
 from vaescope.models import VAE
 from vaescope.outline import count
-from vaescope.train import Outcome
+from vaescope.training import Outcome
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from torch.optim import Optimizer
 
 from vaescope.errors import RunError, UsageError
 from vaescope.files import atomic_file, atomic_folder
-from vaescope.train import State
+from vaescope.training import State
 
 FORMAT = 1
 COUNTERS = ("step", "total", "best", "best_step", "stale", "seconds", "first_loss")

@@ -24,7 +24,7 @@ from vaescope.errors import UsageError
 from vaescope.models import Architecture, Flat
 from vaescope.objectives import ELBO, Objective
 from vaescope.pictures import Figures
-from vaescope.train import ADAMW, Trainer
+from vaescope.training import ADAMW, Trainer
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from vaescope.data.examples import Examples
 from vaescope.metrics import Anatomy, examine
 from vaescope.metrics.latents import ACTIVE
 from vaescope.objectives import BetaTCVAE, FreeBits, Objective
-from vaescope.train import Observer, State
+from vaescope.training import Observer, State
 
 SILENT = 0.01
 """A latent whose centre does not move carries nothing if its KL is below this many nats: the epsilon of the (epsilon,

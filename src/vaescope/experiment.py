@@ -30,7 +30,7 @@ from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
 from vaescope.run import FORMAT, make_scene, one_line, validation_examples
 from vaescope.streams import stream
-from vaescope.train import Observer, Outcome, Player, State, fit
+from vaescope.training import Observer, Outcome, Player, State, fit
 
 MOST_SHOWN = 1000
 """Training images that a model is shown before the first step, for it to start near them."""

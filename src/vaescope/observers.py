@@ -17,7 +17,7 @@ from vaescope.errors import UsageError
 from vaescope.files import atomic_file
 from vaescope.models import encode, reconstruct
 from vaescope.objectives import Terms
-from vaescope.train import Observer, State
+from vaescope.training import Observer, State
 
 
 class Average:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vaescope.objectives import Terms
-from vaescope.train import Observer, State
+from vaescope.training import Observer, State
 
 SECONDS = 0.25
 """Between two updates of the bar."""

@@ -20,7 +20,7 @@ from vaescope.data.images import OWN
 from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
 from vaescope.errors import UsageError
 from vaescope.experiment import train as train_run
-from vaescope.train import Observer, State
+from vaescope.training import Observer, State
 
 RUNS = Path("runs")
 
