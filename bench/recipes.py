@@ -27,7 +27,6 @@ from typing import Any
 
 import torch
 
-from vaescope.data.examples import Examples
 from vaescope.metrics import importance_bound, neighbour_accuracy
 from vaescope.models import encode
 from vaescope.outline import count
@@ -69,8 +68,8 @@ def score(folder: Path) -> dict[str, Any]:
     run = Run.load(folder)
     images = run.config.data.load()
     target = run.config.data.target
-    values = target.evaluation([images.validation.images, images.test.images])[1]
-    test = Examples(values, run.model.context(images.test.labels))
+    shown = target.evaluation([images.validation.images, images.test.images])[1]
+    test = shown.conditioned(run.model.context(images.test.labels))
     known = validation_examples(run.model, target, images)
     z = encode(run.model, test)
     scored: dict[str, Any] = {
@@ -89,7 +88,7 @@ def score(folder: Path) -> dict[str, Any]:
         voters = encode(run.model, known), images.validation.labels
         scored["neighbour_accuracy"] = neighbour_accuracy(*voters, z, images.test.labels)
     if not run.model.posterior.family.degenerate:
-        bound = importance_bound(run.model, test.values, test.context, SAMPLES)
+        bound = importance_bound(run.model, test, SAMPLES)
         scored["importance_bound"] = -bound.mean().item()
     return scored
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal
 
 from vaescope.conditional import Conditional
+from vaescope.data.examples import Examples
 from vaescope.distributions import diagonal_normal, mixture
 from vaescope.errors import UsageError
 from vaescope.families import Bernoulli, DiagonalNormal
@@ -239,7 +240,9 @@ def test_special_cases_have_the_same_value_and_gradient(
     tiny: object, x: Tensor, one: Objective, other: Objective
 ) -> None:
     model, x = tiny(prior=NormalMixture).double(), x.double()  # type: ignore[operator]
-    assert average(one, model, x)["loss"] == pytest.approx(average(other, model, x)["loss"], rel=1e-8)
+    assert average(one, model, Examples(x))["loss"] == pytest.approx(
+        average(other, model, Examples(x))["loss"], rel=1e-8
+    )
     found, expected = gradients(one, model, x), gradients(other, model, x)
     for name in expected:
         assert torch.allclose(found[name], expected[name], rtol=1e-6, atol=1e-9), name
@@ -425,7 +428,7 @@ def test_every_parameter_gets_a_gradient(tiny: object, x: Tensor, prior: type, o
 def test_distortion_and_rate_are_those_of_the_elbo(tiny: object, x: Tensor, objective: Objective) -> None:
     model = tiny()  # type: ignore[operator]
     model.posterior.net[-1].bias.data[2:] = -9.0  # small scales, so that every draw gives about the same
-    found, expected = average(objective, model, x), average(ELBO(), model, x)
+    found, expected = average(objective, model, Examples(x)), average(ELBO(), model, Examples(x))
     assert found["rate"] == pytest.approx(expected["rate"], rel=1e-6)
     assert found["distortion"] == pytest.approx(expected["distortion"], rel=1e-3)
 

@@ -99,9 +99,9 @@ def test_a_loaded_run_scores_as_it_did(run_folder: Path) -> None:
 
     run = Run.load(run_folder)
     images = run.config.data.load()
-    values = run.config.data.target.evaluation([images.validation.images, images.test.images])[1]
+    shown = run.config.data.target.evaluation([images.validation.images, images.test.images])[1]
     said = json.loads((run_folder / "metrics.jsonl").read_text().splitlines()[-1])
-    assert negative_elbo(run.model, values).negative_elbo == pytest.approx(said["negative_elbo"], abs=1e-3)
+    assert negative_elbo(run.model, shown).negative_elbo == pytest.approx(said["negative_elbo"], abs=1e-3)
 
 
 def test_sample(run_folder: Path, tmp_path: Path) -> None:

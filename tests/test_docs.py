@@ -137,7 +137,7 @@ def kind_of_rate(posterior: str, prior: str) -> str:
 def scores(likelihood: str, target: str) -> str:
     """Whether a likelihood scores a target."""
     model = Flat(2, MLP(8, 0, 0), likelihood=getattr(families, likelihood))((1, 28, 28))
-    return "–" if refuses(lambda: check_likelihood(model, TARGETS[target], target)) else "yes"
+    return "–" if refuses(lambda: check_likelihood(model, TARGETS[target](), target)) else "yes"
 
 
 def takes(objective: str, posterior: str) -> str:
@@ -179,7 +179,7 @@ def test_the_targets_of_the_grammar_are_those_that_there_are() -> None:
     (rows,) = (below for top, below in tables(GRAMMAR) if top[0] == "targets")
     written = {cells[0].strip("`"): cells[2:4] for cells in rows}
     ends = {name: " to ".join(f"{end:g}" for end in target.interval) for name, target in TARGETS.items()}
-    assert written == {name: [ends[name], str(target.levels)] for name, target in TARGETS.items()}
+    assert written == {name: [ends[name], str(target().levels)] for name, target in TARGETS.items()}
 
 
 def test_every_result_has_a_recipe() -> None:

@@ -327,8 +327,8 @@ def start(config: Config, images: ImageSet, blind: bool = False) -> tuple[State,
     state = begin(config, images, torch.device("cpu"))
     if blind:
         state.model.likelihood.net = Blind(state.model.likelihood.net)
-    values = config.data.target.evaluation([images.validation.images])[0]
-    return state, Examples(values, state.model.context(images.validation.labels))
+    shown = config.data.target.evaluation([images.validation.images])[0]
+    return state, shown.conditioned(state.model.context(images.validation.labels))
 
 
 def train(config: Config, images: ImageSet, blind: bool = False) -> tuple[list[str], Anatomy, list[float]]:

@@ -21,6 +21,7 @@ from vaescope import checkpoint, config, families, nets, objectives, priors
 from vaescope.choices import components, keys_of
 from vaescope.config import Config
 from vaescope.data.dataset import ImageData
+from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
@@ -111,8 +112,7 @@ def falls(settings: Config, images: ImageSet) -> State:
     validation = validation_examples(state.model, settings.data.target, images)
 
     def loss() -> float:
-        shown = state.model, validation.values, validation.context
-        return sum(average(settings.objective, *shown, seed)["loss"] for seed in range(5))
+        return sum(average(settings.objective, state.model, validation, seed)["loss"] for seed in range(5))
 
     before = loss()
     fit(state, settings.trainer, validation)
@@ -216,7 +216,7 @@ def test_a_linear_vae_reaches_the_optimum_of_principal_component_analysis() -> N
     state = begin(chosen, images, torch.device("cpu"))
     fit(state, chosen.trainer, validation_examples(state.model, chosen.data.target, images))
     state.model.load_state_dict(state.best_weights)
-    bound = -negative_elbo(state.model, train[:, None] / 255).negative_elbo  # type: ignore[operator]
+    bound = -negative_elbo(state.model, Examples(train[:, None] / 255)).negative_elbo  # type: ignore[operator]
     assert 314.8061 - 0.5 < bound < 314.8061 + 0.05  # the bound is estimated with one draw for each image
 
 

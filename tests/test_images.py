@@ -180,7 +180,9 @@ def test_describe(tmp_path: Path) -> None:
 
 def test_describe_finds_duplicates() -> None:
     a, b, c = torch.arange(3, dtype=torch.uint8)[:, None, None, None].expand(3, 1, 2, 2)
-    image_set = ImageSet("x", (), Split(torch.stack([a, b, b])), Split(torch.stack([c, a])), Split(torch.stack([b, a])))
+    image_set = ImageSet(
+        "x", "X", (), Split(torch.stack([a, b, b])), Split(torch.stack([c, a])), Split(torch.stack([b, a]))
+    )
     facts = describe(image_set)
     assert facts["duplicates"] == {"train/validation": 1, "train/test": 2, "validation/test": 1}
     assert facts["splits"]["train"]["per_class"] is None

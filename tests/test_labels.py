@@ -173,8 +173,8 @@ def test_the_centre_of_labels_is_the_most_probable_one(semi: SemiVAE) -> None:
     assert torch.equal(semi.infer(x).mean, semi.posterior(x, one_hot(best, CLASSES).double()).mean)
     labels = torch.arange(16) % CLASSES
     assert torch.equal(semi.infer(x, semi.context(labels)).mean, semi.infer(x, one_hot(labels, CLASSES)).mean)
-    assert accuracy(semi, x, best) == 1
-    assert accuracy(semi, x, (best + 1) % CLASSES) == 0
+    assert accuracy(semi, Examples(x), best) == 1
+    assert accuracy(semi, Examples(x), (best + 1) % CLASSES) == 0
     terms = M2()(semi, x, semi.context(torch.where(torch.arange(16) < 4, best, (best + 1) % CLASSES)))
     assert terms["accuracy"].item() == pytest.approx(0.25)
 

@@ -477,7 +477,7 @@ def test_targets_have_the_levels_they_say(target: Any) -> None:
 
 def check(family: Kind, name: TargetName, **keys: Any) -> None:
     made = Flat(latent=2, likelihood=lambda shape: family(shape, **keys))((1, 2, 2))
-    check_likelihood(made, TARGETS[name], name)
+    check_likelihood(made, TARGETS[name](), name)
 
 
 @pytest.mark.parametrize("family", MASSES)

@@ -8,6 +8,7 @@ from exact_models import Quadrature, linear_case, linear_model
 from torch import Tensor, nn
 
 from vaescope.conditional import Conditional
+from vaescope.data.examples import Examples
 from vaescope.distributions import diagonal_normal
 from vaescope.errors import UsageError
 from vaescope.families import Bernoulli
@@ -90,7 +91,7 @@ def test_importance_weights_average_to_the_likelihood_of_the_enumerable_model() 
 
 def test_the_reported_bound_is_below_the_likelihood_of_the_enumerable_model() -> None:
     exact = Quadrature().log_likelihood()
-    bound = negative_elbo(Quadrature().model(), Quadrature().images().repeat(200, 1, 1, 1))
+    bound = negative_elbo(Quadrature().model(), Examples(Quadrature().images().repeat(200, 1, 1, 1)))
     assert -bound.negative_elbo + 5 * bound.standard_error < exact.mean()
     assert bound.negative_elbo == pytest.approx(bound.distortion + bound.rate, abs=1e-9)
 

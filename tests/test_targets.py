@@ -43,7 +43,7 @@ def test_the_noise_is_fresh_in_every_batch_and_repeatable(images: ImageSet) -> N
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_target_gives_values_in_its_interval_and_pixels_back(name: str, images: ImageSet) -> None:
-    target: Target = TARGETS[name]  # type: ignore[index]
+    target: Target = TARGETS[name]()  # type: ignore[index]
     grey = images.train.images
     values = target.training(grey, torch.Generator().manual_seed(0))
     low, high = target.interval
@@ -64,7 +64,7 @@ def test_evaluation_draws_are_numpys_of_seed_777(images: ImageSet) -> None:
     assert (np.random.get_state()[1] == np_state).all()  # type: ignore[index]
     source = np.random.RandomState(777)
     for split, values in zip((validation, test), found, strict=True):
-        assert (source.binomial(1, split.numpy() / 255) == values.numpy()).all()
+        assert (source.binomial(1, split.numpy() / 255) == values.values.numpy()).all()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_fixed_test_draw_is_the_one_of_the_literature(name: str, digest: str
     import real
 
     train, test = real.images(name)
-    draw = Binary().evaluation([train[50_000:, None], test[:, None]])[1]
+    draw = Binary().evaluation([train[50_000:, None], test[:, None]])[1].values
     packed = np.packbits(draw.numpy().astype(np.uint8).reshape(len(test), -1), axis=1)
     assert hashlib.md5(packed.tobytes()).hexdigest() == digest
     assert irreducible_entropy(test) == pytest.approx(entropy, abs=5e-4)
@@ -86,7 +86,7 @@ def test_the_fixed_test_draw_is_the_one_of_the_literature(name: str, digest: str
 
 def test_an_epoch_shows_every_image_at_most_once_and_the_next_in_another_order() -> None:
     numbered = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)
-    batches = Batches(numbered, TARGETS["grey"], 30, seed=0)
+    batches = Batches(numbered, TARGETS["grey"](), 30, seed=0)
     assert batches.steps_per_epoch == 3
     epochs = [torch.cat([batches(step).values for step in range(e, e + 3)]).mul(255).round().flatten() for e in (0, 3)]
     for epoch in epochs:
@@ -96,7 +96,7 @@ def test_an_epoch_shows_every_image_at_most_once_and_the_next_in_another_order()
 
 def test_a_batch_depends_on_the_step_alone() -> None:
     numbered = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)
-    one, other = (Batches(numbered, TARGETS["grey"], 30, seed=0) for _ in range(2))
+    one, other = (Batches(numbered, TARGETS["grey"](), 30, seed=0) for _ in range(2))
     for step in range(7):
         one(step)
     assert torch.equal(one(7).values, other(7).values)

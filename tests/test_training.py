@@ -57,7 +57,7 @@ def start(config: Config, images: ImageSet) -> State:
 
 def validation(images: ImageSet) -> Examples:
     """The validation images."""
-    return Examples(ImageData().target.evaluation([images.validation.images])[0])
+    return ImageData().target.evaluation([images.validation.images])[0]
 
 
 def train(config: Config, images: ImageSet, observers: Sequence[Observer] = ()) -> tuple[list[float], State]:
@@ -174,7 +174,7 @@ def test_a_resumed_run_is_bit_identical(images: ImageSet, tmp_path: Path, networ
 def test_training_lowers_the_bound(images: ImageSet) -> None:
     losses, state = train(settings(epochs=30), images)
     assert sum(losses[-8:]) / 8 < sum(losses[:8]) / 8 - 20
-    assert state.best < average(ELBO(), start(settings(), images).model, validation(images).values)["loss"] - 20
+    assert state.best < average(ELBO(), start(settings(), images).model, validation(images))["loss"] - 20
 
 
 def test_the_best_weights_are_those_of_the_best_validation(images: ImageSet) -> None:
@@ -189,8 +189,8 @@ def test_the_best_weights_are_those_of_the_best_validation(images: ImageSet) -> 
     _, state = train(settings(), images, [watch])
     assert (state.best, state.best_step) == min(watch.seen)
     state.model.load_state_dict(state.best_weights)
-    assert average(ELBO(), state.model, validation(images).values)["loss"] == pytest.approx(state.best, abs=1e-4)
-    assert negative_elbo(state.model, validation(images).values).negative_elbo == pytest.approx(state.best, abs=1e-3)
+    assert average(ELBO(), state.model, validation(images))["loss"] == pytest.approx(state.best, abs=1e-4)
+    assert negative_elbo(state.model, validation(images)).negative_elbo == pytest.approx(state.best, abs=1e-3)
 
 
 def test_steps_and_epochs_whichever_ends_first(images: ImageSet) -> None:

@@ -200,13 +200,13 @@ def _join_optimizer(optimizer: Optimizer, memory: dict[str, Tensor], groups: lis
 
 def _random_streams(state: State) -> dict[str, Tensor]:
     streams = {"cpu": torch.get_rng_state(), "targets": state.batches.noise.get_state()}
-    if state.batches.images.device.type == "cuda":
-        streams["cuda"] = torch.cuda.get_rng_state(state.batches.images.device)
+    if state.batches.device.type == "cuda":
+        streams["cuda"] = torch.cuda.get_rng_state(state.batches.device)
     return streams
 
 
 def _restore_random_streams(state: State, streams: dict[str, Tensor]) -> None:
     torch.set_rng_state(streams["cpu"])
     state.batches.noise.set_state(streams["targets"])
-    if "cuda" in streams and state.batches.images.device.type == "cuda":
-        torch.cuda.set_rng_state(streams["cuda"], state.batches.images.device)
+    if "cuda" in streams and state.batches.device.type == "cuda":
+        torch.cuda.set_rng_state(streams["cuda"], state.batches.device)

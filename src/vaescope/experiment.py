@@ -19,6 +19,7 @@ from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
 from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet
+from vaescope.data.rows import chunks
 from vaescope.data.targets import Target
 from vaescope.doctor import Doctor, findings, in_words, ready
 from vaescope.errors import RunError, UsageError
@@ -218,11 +219,12 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer, context = settings.trainer, model.context(images.train.labels)
     batches = Batches(
-        images.train.images.to(device),
+        settings.data.held(images.train.images, device),
         settings.data.target,
         trainer.batch_size,
         settings.seed,
         None if context is None else context.to(device),
+        device,
     )
     total = trainer.total(batches.steps_per_epoch)
     check_schedules(settings, total)
@@ -237,7 +239,8 @@ def start_at(model: VAE, settings: Config, images: ImageSet) -> None:
     """Lets a model start near the training images: near their mean, and with some of them at hand."""
     target = settings.data.target
     low, high = target.interval
-    mean = images.train.images.sum(0, dtype=torch.int64) / len(images.train) / 255
+    total = sum(part.sum(0, dtype=torch.int64) for part in chunks(images.train.images))
+    mean = torch.as_tensor(total) / len(images.train) / target.top
     noise = torch.Generator().manual_seed(stream(settings.seed, "start"))
     model.start_at(low + (high - low) * mean, target.training(images.train.images[:MOST_SHOWN], noise))
 
@@ -297,10 +300,10 @@ def conclude(
     write_model(folder, state, images)
     test, right = None, None
     if outcome != "interrupted":
-        values = settings.data.target.evaluation([images.validation.images, images.test.images])[1]
-        test = negative_elbo(state.model, values, state.model.context(images.test.labels))
+        shown = settings.data.target.evaluation([images.validation.images, images.test.images])[1]
+        test = negative_elbo(state.model, shown.conditioned(state.model.context(images.test.labels)))
         if isinstance(state.model, SemiVAE) and images.test.labels is not None:
-            right = accuracy(state.model, values, images.test.labels)
+            right = accuracy(state.model, shown, images.test.labels)
         extra = {} if right is None else {"accuracy": right}
         place = {"step": state.best_step, "epoch": round(state.best_step / state.batches.steps_per_epoch, 4)}
         lines = [line for line in read_lines(folder / "metrics.jsonl") if line["split"] != "test"]

@@ -225,7 +225,7 @@ def reconstructions(scene: Scene, folder: Path) -> Path:
 
     path = folder / "reconstructions.png"
     rows = torch.tensor(of_each_class(scene.images, 10))
-    originals = scene.images.validation.images[rows.flatten()].numpy()
+    originals = scene.images.validation.greys(rows.flatten())
     made = scene.reconstruct(scene.examples[rows.flatten()])
     title = f"{scene.images.title} validation images and their reconstructions"
     footer = scene.caption + (" · the encoder sees the images binarised" if scene.target.discrete else "")
@@ -292,7 +292,7 @@ def decode(model: VAE, target: Target, z: Tensor, context: Tensor | None = None)
     Returns:
         Greys, with shape (N, C, H, W).
     """
-    return target.pixels(in_parts(model, lambda z, context: model.likelihood(z, context).mean, z, context)).numpy()
+    return target.pixels(in_parts(model, lambda z, c: model.likelihood(z, c).mean, Examples(z, context))).numpy()
 
 
 def sample(
@@ -463,7 +463,7 @@ def progression_animation(scene: Scene, folder: Path, frames: Mapping[str, Array
     labels = scene.labels
     animation.latent_progression(
         path,
-        scene.images.validation.images[shown].numpy(),
+        scene.images.validation.greys(shown),
         frames["pictures"],
         captions(frames["numbers"]),
         title=f"{scene.images.title} validation images and their reconstructions",

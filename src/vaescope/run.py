@@ -41,8 +41,8 @@ def one_line(error: Exception) -> str:
 
 def validation_examples(model: VAE, target: Target, images: ImageSet) -> Examples:
     """The validation images as a model is shown them."""
-    values = target.evaluation([images.validation.images])[0]
-    return Examples(values, model.context(images.validation.labels))
+    shown = target.evaluation([images.validation.images])[0]
+    return shown.conditioned(model.context(images.validation.labels))
 
 
 def make_scene(

@@ -295,7 +295,7 @@ def fit(
 
 def validate(state: State, validation: Examples, observers: Sequence[Observer]) -> None:
     """Averages the objective over the validation images, and keeps the weights if they are the best."""
-    terms = average(state.objective, state.model, validation.values, validation.context)
+    terms = average(state.objective, state.model, validation)
     if not math.isfinite(terms["loss"]):
         raise RunError(f"the validation loss is {terms['loss']} at step {state.step:,}; {advice(state)}")
     state.keep_best(terms["loss"])

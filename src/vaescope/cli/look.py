@@ -14,6 +14,7 @@ from torch.distributions import Distribution
 from vaescope.cli.options import Parser, positive, report, seed, temperature, writing
 from vaescope.data.arrays import read_images
 from vaescope.data.examples import Examples
+from vaescope.data.rows import Rows
 from vaescope.distributions import centre
 from vaescope.errors import UsageError
 from vaescope.figures import tiles
@@ -138,7 +139,7 @@ class Asked:
         title: What they are.
     """
 
-    images: Tensor
+    images: Rows
     examples: Examples
     labels: Tensor | None
     title: str
@@ -160,15 +161,15 @@ def read(run: Run, path: Path | None, label: str | None = None) -> Asked:
         if label is not None:
             raise UsageError(f"--label {label} is for images of your own: the test images have their labels already")
         known = run.config.data.load(report)
-        values = target.evaluation([known.validation.images, known.test.images])[1]
-        examples = Examples(values, run.model.context(known.test.labels))
+        shown = target.evaluation([known.validation.images, known.test.images])[1]
+        examples = shown.conditioned(run.model.context(known.test.labels))
         return Asked(known.test.images, examples, known.test.labels, f"{known.title} test images")
     number = None if label is None else find_class(run, label)
     if number is None and run.model.classes and not isinstance(run.model, SemiVAE):
         raise UsageError(f"{run.folder} is conditioned on labels: give the class of {path} with --label, {names(run)}")
     images = torch.from_numpy(read_images(path, run.shape))
     labels = None if number is None else torch.full((len(images),), number)
-    return Asked(images, Examples(target.evaluation([images])[0], run.model.context(labels)), labels, path.name)
+    return Asked(images, target.alone(images).conditioned(run.model.context(labels)), labels, path.name)
 
 
 def find_class(run: Run, text: str) -> int:

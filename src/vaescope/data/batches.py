@@ -1,16 +1,26 @@
-"""Training batches: the whole set as one tensor of bytes on the device, shuffled anew every epoch.
+"""Training batches: the images shuffled anew every epoch, on the device as they are, or read from disk ahead of time.
+
+A set that fits is one tensor of levels on the device. Of a larger one the rows of a batch are read from its file by a
+thread that is a few batches ahead. Either way the order of an epoch is a permutation of *all* its images, each one
+equally likely, so the batches, and with them every loss, are the same.
 
 Two streams of random numbers are kept apart, so that changing one thing does not change another: the order of epoch e
 depends on the seed and e alone, and the noise of the targets comes from a generator of its own.
 """
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import torch
 from torch import Tensor
 
 from vaescope.data.examples import Examples
+from vaescope.data.rows import Rows
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
 from vaescope.streams import stream
+
+AHEAD = 4
+"""Batches that are read before they are asked for."""
 
 
 class Batches:
@@ -19,25 +29,37 @@ class Batches:
     An epoch has as many whole batches as fit. The images left over, less than a batch, are others in every epoch.
 
     Args:
-        images: Bytes, with shape (N, C, H, W), on the device to train on.
+        images: Levels, with shape (N, C, H, W), on the device to train on, or on disk.
         target: What of them the model is to explain.
         size: The number B of images in a batch.
         seed: Decides the order and the noise.
-        context: What each image is conditioned on, with shape (N, K) and on the same device, or nothing.
+        context: What each image is conditioned on, with shape (N, K) and on the device, or nothing.
+        device: Where to train; by default where the images are.
 
     Raises:
         UsageError: For a size below 1 or above N.
     """
 
-    def __init__(self, images: Tensor, target: Target, size: int, seed: int, context: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        images: Rows,
+        target: Target,
+        size: int,
+        seed: int,
+        context: Tensor | None = None,
+        device: torch.device | None = None,
+    ) -> None:
         if not 1 <= size <= len(images):
             raise UsageError(
                 f"trainer.batch_size is {size}, but there are {len(images):,} training images: "
                 f"give a size from 1 to {len(images):,}, such as {min(128, len(images))}"
             )
         self.images, self.target, self.size, self.seed, self.context = images, target, size, seed, context
-        self.noise = torch.Generator(images.device).manual_seed(stream(seed, "targets"))
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self.device = device or (images.device if isinstance(images, Tensor) else torch.device("cpu"))
+        self.noise = torch.Generator(self.device).manual_seed(stream(seed, "targets"))
+        self._orders: dict[int, Tensor] = {}
+        self._reader = ThreadPoolExecutor(1, "read-ahead")
+        self._read: dict[int, Future[Tensor]] = {}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -47,13 +69,29 @@ class Batches:
     def order(self, epoch: int) -> Tensor:
         """The indices of all images in the order of an epoch, with shape (N,)."""
         shuffle = torch.Generator().manual_seed(stream(self.seed, "order", epoch))
-        return torch.randperm(len(self.images), generator=shuffle).to(self.images.device)
+        return torch.randperm(len(self.images), generator=shuffle).to(self.device)
+
+    def indices(self, step: int) -> Tensor:
+        """Which images are in the batch of a step, with shape (B,)."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if epoch not in self._orders:
+            self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}  # the reader may be ahead
+            self._orders[epoch] = self.order(epoch)
+        return self._orders[epoch][position * self.size : (position + 1) * self.size]
 
     def __call__(self, step: int) -> Examples:
         """The batch of a step, counted from 0: values with shape (B, C, H, W)."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self.order(epoch)
-        index = self._order[position * self.size : (position + 1) * self.size]
-        values = self.target.training(self.images.index_select(0, index), self.noise)
-        return Examples(values, None if self.context is None else self.context.index_select(0, index))
+        levels = self._levels(step)
+        context = None if self.context is None else self.context.index_select(0, self.indices(step))
+        return Examples(self.target.training(levels, self.noise), context)
+
+    def _levels(self, step: int) -> Tensor:
+        """The images of a batch, on the device."""
+        if isinstance(self.images, Tensor):
+            return self.images.index_select(0, self.indices(step))
+        wanted = range(step, step + 1 + AHEAD)
+        self._read = {s: future for s, future in self._read.items() if s in wanted}
+        for s in wanted:
+            if s not in self._read:
+                self._read[s] = self._reader.submit(self.images.__getitem__, self.indices(s).cpu())
+        return self._read.pop(step).result().to(self.device)

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet, load
+from vaescope.data.rows import Rows, Stored, in_memory
 from vaescope.data.targets import TARGETS, Target, TargetName
 from vaescope.errors import UsageError
 
@@ -25,6 +27,9 @@ class ImageData:
         labelled: The share of the training images whose labels the model may see: the first ones of every class,
             equally many of each, at least one. The labels of the others are -1 from then on; those of validation and
             test images stay.
+        bits: The bits of a value, 8 or 16. Images of your own are brought to it.
+        memory: So many MiB of training images are kept in memory at most; larger sets are read from disk batch by
+            batch.
 
     Raises:
         UsageError: For a share that is not above 0 and at most 1.
@@ -34,6 +39,8 @@ class ImageData:
     root: Path = Path("data")
     targets: TargetName = "binary"
     labelled: float = 1.0
+    bits: Literal[8, 16] = 8
+    memory: int = 2048
 
     def __post_init__(self) -> None:
         if not 0 < self.labelled <= 1:
@@ -42,7 +49,12 @@ class ImageData:
     @property
     def target(self) -> Target:
         """What of the images the model explains."""
-        return TARGETS[self.targets]
+        return TARGETS[self.targets](self.bits)
+
+    def held(self, images: Rows, device: torch.device) -> Rows:
+        """Training images where batches are to come from: on the device, or on disk if they are more than fits."""
+        large = isinstance(images, Stored) and images.nbytes > self.memory << 20
+        return images if large else in_memory(images, device)
 
     def load(self, report: Report = log, progress: Progress | None = None) -> ImageSet:
         """Reads the images, fetching them first if they are not there.

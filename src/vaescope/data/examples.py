@@ -1,29 +1,50 @@
 """What a model is shown of some images."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from vaescope.data.rows import Rows
 
-@dataclass(frozen=True, eq=False)
+Index = slice | Sequence[int] | Tensor
+
+
+def as_they_are(rows: Tensor) -> Tensor:
+    """The rows themselves."""
+    return rows
+
+
 class Examples:
     """The values of images and, for a model with a condition, what each is conditioned on.
 
+    Of a whole split the images are kept, in memory or on disk, and become values a part at a time.
+
     Args:
-        values: The values, with shape (N, C, H, W).
+        rows: The values, with shape (N, C, H, W), or what they are made from.
         context: The condition of each, with shape (N, K), or nothing.
+        view: From some of the rows to their values.
     """
 
-    values: Tensor
-    context: Tensor | None = None
+    def __init__(
+        self, rows: Rows, context: Tensor | None = None, view: Callable[[Tensor], Tensor] = as_they_are
+    ) -> None:
+        self.rows, self.context, self.view = rows, context, view
+
+    @property
+    def values(self) -> Tensor:
+        """The values of all, with shape (N, C, H, W), as float32."""
+        return self.view(self.rows if isinstance(self.rows, Tensor) else self.rows[:])
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.rows)
 
-    def __getitem__(self, index: slice | list[int] | Tensor) -> "Examples":
-        return Examples(self.values[index], None if self.context is None else self.context[index])
+    def __getitem__(self, index: Index) -> "Examples":
+        return Examples(self.view(self.rows[index]), None if self.context is None else self.context[index])
+
+    def conditioned(self, context: Tensor | None) -> "Examples":
+        """The same with what each is conditioned on."""
+        return Examples(self.rows, context, self.view)
 
     def to(self, device: torch.device) -> "Examples":
         """The same on a device."""

@@ -6,6 +6,7 @@ by their SHA-256 every time, which costs a few hundredths of a second.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from vaescope.data.fetch import Progress, Report, fetch, locate, log, mismatch, present
 from vaescope.data.idx import Array, parse_idx, read_bytes, read_idx
-from vaescope.data.sources import FILE_NAMES, NAMED, NamedSet, find
-from vaescope.data.targets import irreducible_entropy
+from vaescope.data.rows import Rows, chunks
+from vaescope.data.sources import FILE_NAMES, NamedSet, find
+from vaescope.data.targets import irreducible_entropy, level_counts
 from vaescope.errors import UsageError
 
 MOST_CLASSES = 9_999
@@ -32,22 +34,41 @@ class Split:
     """Images and, where there are any, their labels.
 
     Args:
-        images: The images, uint8, with shape (N, C, H, W).
+        images: The images, uint8 or uint16, with shape (N, C, H, W), in memory or on disk.
         labels: The labels, int64, with shape (N,).
     """
 
-    images: Tensor
+    images: Rows
     labels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def top(self) -> int:
+        """The level of white, 255 or 65,535."""
+        return 255 if self.images[:1].dtype == torch.uint8 else 65_535
+
+    def greys(self, index: Sequence[int] | Tensor) -> Array:
+        """Some of the images with greys in [0, 1], for pictures, with shape (K, C, H, W)."""
+        return self.images[index].numpy() / np.float32(self.top)
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Three splits of one set. The test split is for the end: nothing is chosen by looking at it."""
+    """Three splits of one set. The test split is for the end: nothing is chosen by looking at it.
+
+    Args:
+        name: What a config calls it.
+        title: What figures and reports call it.
+        classes: The names of the classes, in the order of the labels.
+        train: The images to learn from.
+        validation: Those to choose by.
+        test: Those to report on.
+    """
 
     name: str
+    title: str
     classes: tuple[str, ...]
     train: Split
     validation: Split
@@ -64,11 +85,6 @@ class ImageSet:
         """The number of classes that the images are labelled with, 0 where those of a split are not: a model of
         labelled images could not be scored on them."""
         return len(self.classes) if all(split.labels is not None for split in self.splits.values()) else 0
-
-    @property
-    def title(self) -> str:
-        """What figures and reports call the set."""
-        return NAMED[self.name].title if self.name in NAMED else self.name
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -106,7 +122,7 @@ def load(
             f"{name} is not in {root / name} or {root}: run `vaescope data fetch {name}`, "
             f"or set data.root to the folder with its four idx files"
         )
-    return _image_set(name, named.classes, {role: _read(named, role, folder) for role in named.files})
+    return _image_set(name, named.title, named.classes, {role: _read(named, role, folder) for role in named.files})
 
 
 def _read(named: NamedSet, role: str, folder: Path) -> Array:
@@ -123,11 +139,11 @@ def _read(named: NamedSet, role: str, folder: Path) -> Array:
     return parse_idx(data, str(path))
 
 
-def _image_set(name: str, classes: tuple[str, ...], arrays: dict[str, Array]) -> ImageSet:
+def _image_set(name: str, title: str, classes: tuple[str, ...], arrays: dict[str, Array]) -> ImageSet:
     """Arrays by role, labels optional, as an image set."""
     train, test = (_split(arrays[f"{part}_images"], arrays.get(f"{part}_labels")) for part in ("train", "test"))
     held = max(1, len(train) // 6)
-    return ImageSet(name, classes, _part(train, slice(0, -held)), _part(train, slice(-held, None)), test)
+    return ImageSet(name, title, classes, _part(train, slice(0, -held)), _part(train, slice(-held, None)), test)
 
 
 def _split(images: Array, labels: Array | None) -> Split:
@@ -149,7 +165,7 @@ def _load_own(root: Path) -> ImageSet:
     _agree(root, arrays)
     labels = [array for role, array in arrays.items() if role.endswith("labels")]
     classes = tuple(map(str, range(1 + max((int(array.max()) for array in labels), default=-1))))
-    return _image_set(OWN, classes, arrays)
+    return _image_set(OWN, OWN, classes, arrays)
 
 
 def _read_own(path: Path, role: str) -> Array:
@@ -204,9 +220,10 @@ def describe(image_set: ImageSet) -> dict[str, Any]:
 
 
 def _describe_split(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The statistics of the greys come from one histogram of the 256 values."""
-    weight = torch.bincount(split.images.flatten(), minlength=256).double() / split.images.numel()
-    value = torch.arange(256, dtype=torch.float64)
+    """The statistics of the greys come from one histogram of their levels."""
+    counts = level_counts(split.images, split.top)
+    weight = counts.double() / counts.sum()
+    value = torch.arange(len(counts), dtype=torch.float64)
     mean = float(weight @ value)
     present = weight.nonzero().flatten()
     per_class = None if split.labels is None else torch.bincount(split.labels, minlength=len(classes)).tolist()
@@ -216,10 +233,12 @@ def _describe_split(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
         "range": [int(present[0]), int(present[-1])],
         "mean": mean,
         "std": float(weight @ (value - mean) ** 2) ** 0.5,
-        "entropy": irreducible_entropy(split.images),
+        "entropy": irreducible_entropy(split.images, split.top),
     }
 
 
-def _digests(images: Tensor) -> list[bytes]:
+def _digests(images: Rows) -> list[bytes]:
     """One digest per image, of its bytes."""
-    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images.numpy()]
+    return [
+        hashlib.blake2b(image.tobytes(), digest_size=16).digest() for part in chunks(images) for image in part.numpy()
+    ]

@@ -17,12 +17,18 @@ References:
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from vaescope.data.examples import Examples
+from vaescope.data.rows import Rows, chunks
 
 FIXED_DRAW_SEED = 777
 """The seed with which validation and test images have been binarised since the code of the VampPrior paper."""
@@ -30,27 +36,39 @@ FIXED_DRAW_SEED = 777
 TargetName = Literal["binary", "grey", "centred"]
 
 
+@dataclass(frozen=True)
 class Target(ABC):
-    """From bytes to the values that a model explains."""
+    """From the levels of pixels to the values that a model explains.
+
+    Args:
+        bits: The bits of a pixel, 8 or 16: its levels are from 0 to ``2 ** bits - 1``.
+    """
+
+    bits: int = 8
 
     interval: ClassVar[tuple[float, float]]
-    levels: ClassVar[int]
-    """How many values a pixel can have, at equal distances from one end of the interval to the other."""
+    discrete: ClassVar[bool] = False
+    """Whether pixels are either on or off, so that no density can score them."""
 
     protocol: ClassVar[str]
     """How validation and test images are scored, in words."""
 
     @property
-    def discrete(self) -> bool:
-        """Whether pixels are either on or off, so that no density can score them."""
-        return self.levels == 2
+    def top(self) -> int:
+        """The level of white."""
+        return int(2**self.bits - 1)
+
+    @property
+    def levels(self) -> int:
+        """How many values a pixel can have, at equal distances from one end of the interval to the other."""
+        return 2**self.bits
 
     @abstractmethod
     def training(self, images: Tensor, noise: torch.Generator) -> Tensor:
         """The values of a training batch.
 
         Args:
-            images: Bytes, with shape (B, C, H, W).
+            images: Levels, with shape (B, C, H, W).
             noise: Where random numbers come from, on the device of ``images``.
 
         Returns:
@@ -58,18 +76,26 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def evaluation(self, splits: Sequence[Tensor]) -> list[Tensor]:
-        """The values of whole splits, always the same ones.
+    def evaluation(self, splits: Sequence[Rows]) -> list[Examples]:
+        """What a model is shown of whole splits to be scored, always the same.
 
         Args:
-            splits: Bytes, each with shape (N, C, H, W): validation, then test if it is wanted.
+            splits: Levels, each with shape (N, C, H, W): validation, then test if it is wanted.
         """
 
-    def floor(self, images: Tensor) -> float | None:
+    @abstractmethod
+    def alone(self, images: Rows) -> Examples:
+        """What a model is shown of images that belong to no split: of each the same, whatever others are beside it.
+
+        Args:
+            images: Levels, with shape (N, C, H, W).
+        """
+
+    def floor(self, images: Rows) -> float | None:
         """The loss in nats per image that no model can go below, where it is known.
 
         Args:
-            images: Bytes, with shape (N, C, H, W).
+            images: Levels, with shape (N, C, H, W).
         """
         return None
 
@@ -83,82 +109,127 @@ class Binary(Target):
     """Pixels drawn as 0 or 1, with the grey as the probability of 1."""
 
     interval = (0.0, 1.0)
-    levels = 2
+    discrete = True
     protocol = "images binarised once, encoder sees the binary image, one sample, KL weight 1"
+
+    @property
+    def levels(self) -> int:
+        """Two: off and on."""
+        return 2
 
     def training(self, images: Tensor, noise: torch.Generator) -> Tensor:
         """Fresh binary values, see :func:`binarise`."""
         return binarise(images, noise)
 
-    def evaluation(self, splits: Sequence[Tensor]) -> list[Tensor]:
+    def evaluation(self, splits: Sequence[Rows]) -> list[Examples]:
         """The same binary values on every machine: numpy's binomial draws, split after split, from seed 777."""
         source = np.random.RandomState(FIXED_DRAW_SEED)
-        draws = (source.binomial(1, images.flatten(1).numpy() / 255) for images in splits)
-        return [
-            torch.from_numpy(draw.astype(np.float32)).view(images.shape)
-            for draw, images in zip(draws, splits, strict=True)
-        ]
+        return [self._drawn(images, lambda greys: source.binomial(1, greys)) for images in splits]
 
-    def floor(self, images: Tensor) -> float:
+    def alone(self, images: Rows) -> Examples:
+        """Of each image a draw whose seed is the image itself."""
+        return self._drawn(images, lambda greys: np.stack([draw_of(grey) for grey in greys]))
+
+    def _drawn(self, images: Rows, draw: Callable[[np.ndarray], np.ndarray]) -> Examples:
+        """Binary values, drawn from rows of greys in [0, 1] and kept as single bits."""
+        parts = [np.packbits(draw(part.flatten(1).numpy() / self.top), axis=1) for part in chunks(images)]
+        return Examples(torch.from_numpy(np.concatenate(parts)), view=partial(unpacked, shape=images.shape[1:]))
+
+    def floor(self, images: Rows) -> float:
         """The entropy of the binary images given the grey ones, see :func:`irreducible_entropy`."""
-        return irreducible_entropy(images)
+        return irreducible_entropy(images, self.top)
 
 
-class Grey(Target):
+class Whole(Target):
+    """The greys themselves: nothing is random, and it does not matter what images are seen for."""
+
+    @abstractmethod
+    def values(self, images: Tensor) -> Tensor:
+        """From levels to values."""
+
+    def training(self, images: Tensor, noise: torch.Generator) -> Tensor:
+        """The greys."""
+        return self.values(images)
+
+    def evaluation(self, splits: Sequence[Rows]) -> list[Examples]:
+        """The greys of every split."""
+        return [self.alone(images) for images in splits]
+
+    def alone(self, images: Rows) -> Examples:
+        """The greys."""
+        return Examples(images, view=self.values)
+
+
+class Grey(Whole):
     """The greys, in [0, 1]."""
 
     interval = (0.0, 1.0)
-    levels = 256
     protocol = "grey images, encoder sees the grey image, one sample, KL weight 1"
 
-    def training(self, images: Tensor, noise: torch.Generator) -> Tensor:
-        """The greys. Nothing is random."""
-        return images.float() / 255
-
-    def evaluation(self, splits: Sequence[Tensor]) -> list[Tensor]:
-        """The greys of every split."""
-        return [images.float() / 255 for images in splits]
+    def values(self, images: Tensor) -> Tensor:
+        """The greys, in [0, 1]."""
+        return images.float() / self.top
 
 
-class Centred(Target):
+class Centred(Whole):
     """The greys, in [-1, 1]."""
 
     interval = (-1.0, 1.0)
-    levels = 256
     protocol = "grey images in [-1, 1], encoder sees the grey image, one sample, KL weight 1"
 
-    def training(self, images: Tensor, noise: torch.Generator) -> Tensor:
-        """The greys. Nothing is random."""
-        return images.float() / 127.5 - 1
-
-    def evaluation(self, splits: Sequence[Tensor]) -> list[Tensor]:
-        """The greys of every split."""
-        return [images.float() / 127.5 - 1 for images in splits]
+    def values(self, images: Tensor) -> Tensor:
+        """The greys, in [-1, 1]."""
+        return images.float() / (self.top / 2) - 1
 
 
-TARGETS: dict[TargetName, Target] = {"binary": Binary(), "grey": Grey(), "centred": Centred()}
+TARGETS: dict[TargetName, type[Target]] = {"binary": Binary, "grey": Grey, "centred": Centred}
 
 
-def irreducible_entropy(images: Tensor) -> float:
+def draw_of(grey: np.ndarray) -> np.ndarray:
+    """Binary values of one image, always the same for the same greys.
+
+    Args:
+        grey: The probability of every pixel to be 1, with shape (D,).
+    """
+    key = int.from_bytes(blake2b(grey.astype("<f8").tobytes(), digest_size=16).digest(), "little")
+    uniform: np.ndarray = np.random.Generator(np.random.Philox(key=key)).random(grey.shape)
+    return uniform < grey
+
+
+def unpacked(bits: Tensor, shape: Sequence[int]) -> Tensor:
+    """The zeros and ones of images of some shape (C, H, W) that are kept as single bits, as float32."""
+    pixels = np.unpackbits(bits.numpy(), axis=1, count=math.prod(shape))
+    return torch.from_numpy(pixels).float().view(-1, *shape)
+
+
+def level_counts(images: Rows, top: int) -> Tensor:
+    """How often each level occurs, with shape (top + 1,)."""
+    counts = (torch.bincount(part.flatten().int(), minlength=top + 1) for part in chunks(images))
+    return sum(counts, torch.zeros(top + 1, dtype=torch.int64))
+
+
+def irreducible_entropy(images: Rows, top: int = 255) -> float:
     r"""The mean entropy of binarised images given the grey ones, :math:`\sum_i H_b(x_i / 255)` in nats per image.
 
     Args:
-        images: Bytes, with shape (N, C, H, W).
+        images: Levels, with shape (N, C, H, W).
+        top: The level of white.
     """
-    share = torch.bincount(images.flatten(), minlength=256).double() / len(images)
-    p = torch.arange(256, dtype=torch.float64) / 255
+    share = level_counts(images, top).double() / len(images)
+    p = torch.arange(top + 1, dtype=torch.float64) / top
     return (share @ torch.distributions.Bernoulli(p, validate_args=False).entropy()).item()
 
 
 def binarise(images: Tensor, noise: torch.Generator) -> Tensor:
-    r"""Draws every pixel as 1 with its grey value :math:`x / 255` as the probability, else as 0.
+    r"""Draws every pixel as 1 with its grey value as the probability, else as 0.
 
-    A pixel is 1 where a random 16-bit number is below :math:`257 x`. Black and white pixels keep their value; the
-    probability of the others is :math:`257 x / 65536`, which is :math:`x / 255` but for a factor of 1 - 1.5e-5. Four
-    such numbers are cut from each 64-bit one, which makes this several times faster than ``torch.bernoulli``.
+    A pixel of 8 bits is 1 where a random 16-bit number is below :math:`257 x`, one of 16 bits where it is below
+    :math:`x`. Black and white pixels keep their value; the probability of the others is :math:`257 x / 65536`, which is
+    :math:`x / 255` but for a factor of 1 - 1.5e-5. Four such numbers are cut from each 64-bit one, which makes this
+    several times faster than ``torch.bernoulli``.
 
     Args:
-        images: Bytes, with shape (B, C, H, W).
+        images: Levels as uint8 or uint16, with shape (B, C, H, W).
         noise: Where random numbers come from, on the device of ``images``.
 
     Returns:
@@ -166,5 +237,8 @@ def binarise(images: Tensor, noise: torch.Generator) -> Tensor:
     """
     words = torch.empty(math.ceil(images.numel() / 4), dtype=torch.int64, device=images.device)
     uniform = words.random_(-(2**63), None, generator=noise).view(torch.int16)[: images.numel()]
-    threshold = images.to(torch.int16) * 257 - 32768  # 16-bit numbers are signed here: -32768 ... 32767
+    if images.dtype == torch.uint8:
+        threshold = images.to(torch.int16) * 257 - 32768  # 16-bit numbers are signed here: -32768 ... 32767
+    else:
+        threshold = (images.to(torch.int32) - 32768).to(torch.int16)
     return (uniform.clamp_(max=32766).view(images.shape) < threshold).float()

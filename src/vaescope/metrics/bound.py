@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from vaescope.data.examples import Examples
 from vaescope.models import VAE, aside
@@ -47,49 +46,45 @@ class Bound:
         return f"{self.negative_elbo:.2f}{error} nats per image = {split}"
 
 
-def negative_elbo(model: VAE, x: Tensor, context: Tensor | None = None, seed: int = 0) -> Bound:
+def negative_elbo(model: VAE, examples: Examples, seed: int = 0) -> Bound:
     """The negative evidence lower bound of a split.
 
     Args:
         model: The model.
-        x: Values of all images of the split, with shape (N, C, H, W).
-        context: What each is conditioned on, with shape (N, K).
+        examples: All images of the split, as the model is shown them.
         seed: Decides the draws of the latents, one for each image.
     """
     device = next(model.parameters()).device
     point = model.posterior.family.degenerate
     terms = []
     with aside(model, seed):
-        for part in Examples(x, context).split(CHUNK):
+        for part in examples.split(CHUNK):
             part = part.to(device)
             trace = model(part.values, part.context)
             d = distortion(trace, part.values)
             terms.append(torch.stack((d, torch.zeros_like(d) if point else rate(trace))).double().cpu())
     d, r = torch.cat(terms, dim=1)  # (N,) each
     total = d + r
-    error = total.std().item() / math.sqrt(len(x)) if len(x) > 1 else None
+    error = total.std().item() / math.sqrt(len(examples)) if len(examples) > 1 else None
     if point:
-        return Bound(None, error, d.mean().item(), None, len(x))
-    return Bound(total.mean().item(), error, d.mean().item(), r.mean().item(), len(x))
+        return Bound(None, error, d.mean().item(), None, len(examples))
+    return Bound(total.mean().item(), error, d.mean().item(), r.mean().item(), len(examples))
 
 
-def average(
-    objective: Objective, model: VAE, x: Tensor, context: Tensor | None = None, seed: int = 0
-) -> dict[str, float]:
+def average(objective: Objective, model: VAE, examples: Examples, seed: int = 0) -> dict[str, float]:
     """The terms of an objective over a split, with its schedules at their end.
 
     Args:
         objective: The objective.
         model: The model.
-        x: Values of all images of the split, with shape (N, C, H, W).
-        context: What each is conditioned on, with shape (N, K).
+        examples: All images of the split, as the model is shown them.
         seed: Decides the draws of the latents.
     """
     device = next(model.parameters()).device
     totals: dict[str, float] = {}
     with aside(model, seed):
-        for part in Examples(x, context).split(CHUNK):
+        for part in examples.split(CHUNK):
             part = part.to(device)
             for name, value in objective(model, part.values, part.context).items():
                 totals[name] = totals.get(name, 0.0) + value.item() * len(part)
-    return {name: total / len(x) for name, total in totals.items()}
+    return {name: total / len(examples) for name, total in totals.items()}

@@ -23,15 +23,12 @@ DECODED = 2000
 """Decoder passes at once: as many draws of as many images as keep the activations of a small network in the cache."""
 
 
-def importance_bound(
-    model: VAE, x: Tensor, context: Tensor | None = None, samples: int = 100, images: int = 200, seed: int = 0
-) -> Tensor:
+def importance_bound(model: VAE, examples: Examples, samples: int = 100, images: int = 200, seed: int = 0) -> Tensor:
     """The importance weighted bound of every image, in nats. Memory does not grow with the number of samples.
 
     Args:
         model: The model.
-        x: Values, with shape (N, C, H, W).
-        context: What each is conditioned on, with shape (N, K).
+        examples: N images as the model is shown them.
         samples: The number K of draws for each image.
         images: How many images to look at together.
         seed: Decides the draws.
@@ -52,7 +49,7 @@ def importance_bound(
         return torch.cat(
             [
                 _bound(model, part.to(device), [min(together, samples - done) for done in range(0, samples, together)])
-                for part in Examples(x, context).split(images)
+                for part in examples.split(images)
             ]
         )
 

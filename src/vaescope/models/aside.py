@@ -38,34 +38,31 @@ def aside(model: nn.Module, seed: int) -> Iterator[None]:
                 module.training = mode
 
 
-def in_parts(model: nn.Module, look: Callable[..., Tensor], *examples: Tensor | None, size: int = 1000) -> Tensor:
+def in_parts(
+    model: nn.Module, look: Callable[[Tensor, Tensor | None], Tensor], examples: Examples, size: int = 1000
+) -> Tensor:
     """What a look at many examples gives, a part at a time, so that memory does not grow with their number.
 
     Args:
         model: The model that is looked at, see :func:`aside`; the parts are put on its device.
-        look: From a part of each of ``examples`` to a tensor of as many rows. It draws no random numbers.
-        examples: Tensors of N rows each, such as images and what they are conditioned on; the first is not nothing.
+        look: From the values and the context of a part to a tensor of as many rows. It draws no random numbers.
+        examples: The examples, or latents and what they are conditioned on.
         size: The number of examples in a part.
 
     Returns:
         The rows of all parts, on the CPU.
     """
     device = next(model.parameters()).device
-    count = next(len(rows) for rows in examples if rows is not None)
-    parts = (slice(start, start + size) for start in range(0, count, size))
     with aside(model, seed=0):
-        return torch.cat(
-            [look(*(None if rows is None else rows[part].to(device) for rows in examples)).cpu() for part in parts]
-        )
+        parts = (part.to(device) for part in examples.split(size))
+        return torch.cat([look(part.values, part.context).cpu() for part in parts])
 
 
 def encode(model: VAE, examples: Examples) -> Tensor:
     """The centres of the posteriors of images, with shape (N, D) on the CPU. Nothing is random."""
-    return in_parts(model, lambda x, context: centre_of(model.infer(x, context)), examples.values, examples.context)
+    return in_parts(model, lambda x, context: centre_of(model.infer(x, context)), examples)
 
 
 def reconstruct(model: VAE, examples: Examples) -> Tensor:
     """The means of the likelihood at these centres, with shape (N, C, H, W) on the CPU. Nothing is random."""
-    return in_parts(
-        model, lambda x, context: model(x, context, centre()).likelihood.mean, examples.values, examples.context
-    )
+    return in_parts(model, lambda x, context: model(x, context, centre()).likelihood.mean, examples)
