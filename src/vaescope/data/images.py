@@ -36,10 +36,12 @@ class Split:
     Args:
         images: The images, uint8 or uint16, with shape (N, C, H, W), in memory or on disk.
         labels: The labels, int64, with shape (N,).
+        called: A file with what each is called, as JSON one a line.
     """
 
     images: Rows
     labels: Tensor | None = None
+    called: Path | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -37,10 +37,14 @@ class Source(ABC):
     Args:
         title: What figures and reports call them.
         classes: The names of the classes, in the order of the labels; empty without labels.
+        parts: The splits that the user has made; empty where all images are in one heap.
     """
 
-    def __init__(self, title: str, classes: tuple[str, ...] = ()) -> None:
-        self.title, self.classes = title, classes
+    ignored: tuple[str, ...] = ()
+    """What lies there too but is no image, by name."""
+
+    def __init__(self, title: str, classes: tuple[str, ...] = (), parts: frozenset[Part] = frozenset()) -> None:
+        self.title, self.classes, self.parts = title, classes, parts
 
     @abstractmethod
     def __len__(self) -> int:

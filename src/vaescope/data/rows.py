@@ -20,7 +20,7 @@ CHUNK = 1024
 """Images at a time, where a whole split is gone through."""
 
 
-class Stored:
+class Mapped:
     """The rows of a ``.npy`` file, for any number of threads. Indexing reads them into memory.
 
     Args:
@@ -65,7 +65,7 @@ class Stored:
             self._array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
-Rows = Tensor | Stored
+Rows = Tensor | Mapped
 """Images with shape (N, C, H, W), in memory or on disk."""
 
 

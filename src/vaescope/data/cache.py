@@ -1,0 +1,291 @@
+"""The user's own images, decoded once: every split becomes an array file that training maps into memory.
+
+An entry of the cache is a folder whose name is a hash of what the images are and of what was made of them, so that
+equal images with equal settings are decoded once, wherever they lie, and changed ones never meet old pixels::
+
+    <cache>/images/<hash>/
+      train.npy validation.npy test.npy     levels with shape (N, C, H, W), uint8 or uint16
+      train.labels.npy ...                  the labels of each, where there are labels
+      train.names validation.names ...      what each image is called, one a line
+      entry.json                            title, classes, form, and the files that were skipped
+
+**Splits.** What the user has put into a split stays there. All others are divided by a hash of their content (of the
+file, or of the pixels of an array) and the seed of the splits: a number between 0 and 1 below `test` sends an image to
+the test images, the next `validation` of the range to validation, the rest to training. So splits are the same on every
+machine, adding images moves no others, and two copies of an image are never on two sides. A split that would stay empty
+gets the training image with the smallest number.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from itertools import islice
+from os import cpu_count
+from pathlib import Path
+from typing import Any, BinaryIO, get_args
+
+import numpy as np
+import torch
+
+from vaescope.data.fetch import Progress, Report
+from vaescope.data.idx import Array
+from vaescope.data.images import ImageSet, Split
+from vaescope.data.items import Item, Part, Source
+from vaescope.data.pixels import Form, decode
+from vaescope.data.rows import Mapped
+from vaescope.errors import UsageError
+from vaescope.files import atomic_folder, cache_folder
+
+FORMAT = 1
+TOGETHER = 512
+"""Images that are decoded before the next are looked at, so that memory does not grow with their number."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+@dataclass(frozen=True)
+class Division:
+    """How images that the user has not put into a split are divided.
+
+    Args:
+        validation: The share for validation.
+        test: The share for the test.
+        seed: Gives another division.
+    """
+
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+
+    def number(self, content: bytes) -> float:
+        """The number between 0 and 1 of an image with this content."""
+        digest = blake2b(content, digest_size=8, key=self.seed.to_bytes(8, "little")).digest()
+        return int.from_bytes(digest, "little") / 2**64
+
+    def part(self, number: float, given: frozenset[Part]) -> Part:
+        """The split of an image with this number. A split that the user has made takes no others."""
+        test = 0.0 if "test" in given else self.test
+        validation = 0.0 if "validation" in given else self.validation
+        return "test" if number < test else "validation" if number < test + validation else "train"
+
+
+@dataclass
+class Decoded:
+    """What came of the images of a source.
+
+    Args:
+        parts: The split of each image that could be read.
+        numbers: Its number between 0 and 1.
+        bad: The names of those that could not, and why.
+    """
+
+    parts: list[Part] = field(default_factory=list)
+    numbers: list[float] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+
+
+def prepared(
+    source: Source,
+    form: Form,
+    division: Division,
+    skip_bad: bool,
+    cache: Path | None,
+    report: Report,
+    progress: Progress | None = None,
+) -> Path:
+    """The cache entry of images, which is made if it is not there.
+
+    Args:
+        source: The images.
+        form: What they are brought to.
+        division: How those are divided that the user has not put into a split.
+        skip_bad: Whether files that cannot be read are left out; else they are refused.
+        cache: The folder of all entries, by default that of this user.
+        report: Is told in one line what is done.
+        progress: Is told how many images are decoded.
+
+    Raises:
+        UsageError: If images cannot be read, there are fewer than three, or the cache cannot be written to.
+    """
+    settings = {"format": FORMAT, "form": asdict(form), "division": asdict(division), "skip_bad": skip_bad}
+    key = blake2b(json.dumps([source.fingerprint(), settings]).encode(), digest_size=16).hexdigest()
+    entry = (cache or cache_folder()) / "images" / key
+    if (entry / "entry.json").is_file():
+        return entry
+    if len(source) < len(PARTS):
+        raise UsageError(
+            f"{source.title} holds {len(source)} image{'s'[: len(source) != 1]}: at least 3 are needed, one each to "
+            "train, to validate and to test"
+        )
+    report(f"decoding {len(source):,} images to {form}, once: {entry}")
+    try:
+        with atomic_folder(entry) as folder:
+            _make(source, form, division, skip_bad, folder, progress)
+    except OSError as error:
+        if not (entry / "entry.json").is_file():  # else another process was quicker
+            raise UsageError(
+                f"{entry} cannot be written ({error.strerror}): set data.cache to a folder with room"
+            ) from None
+    return entry
+
+
+def _make(
+    source: Source, form: Form, division: Division, skip_bad: bool, folder: Path, progress: Progress | None
+) -> None:
+    """Fills the folder of an entry."""
+    forced: dict[int, Part] = {}
+    while True:
+        done = _decode_all(source, form, division, forced, folder, progress)
+        if done.bad and not skip_bad:
+            raise UsageError(_unreadable(source, done.bad))
+        missing = [part for part in PARTS if part not in done.parts]
+        if not missing:
+            break
+        forced |= _borrowed(source, done, missing)
+    entry = {"title": source.title, "classes": source.classes, "form": asdict(form), "skipped": done.bad}
+    (folder / "entry.json").write_text(json.dumps(entry, indent=1), encoding="utf-8")
+
+
+def _borrowed(source: Source, done: Decoded, missing: Sequence[Part]) -> dict[int, Part]:
+    """The images that go to splits that would be empty: of the fullest one those with the smallest numbers."""
+    most = max(PARTS, key=done.parts.count)
+    spare = sorted((number, i) for i, number in enumerate(done.numbers) if done.parts[i] == most)
+    if len(spare) <= len(missing):
+        raise UsageError(
+            f"{source.title} holds {len(done.parts)} readable images: at least 3 are needed, one each to train, to "
+            "validate and to test"
+        )
+    return {i: part for (_, i), part in zip(spare, missing, strict=False)}
+
+
+def _decode_all(
+    source: Source,
+    form: Form,
+    division: Division,
+    forced: dict[int, Part],
+    folder: Path,
+    progress: Progress | None,
+) -> Decoded:
+    """Decodes every image into the file of its split."""
+    done = Decoded()
+    with ExitStack() as stack:
+        files = {part: stack.enter_context(SplitFile(folder, part, form)) for part in PARTS}
+        for item, number, pixels in decoded(source, form, division, progress):
+            if isinstance(pixels, str):
+                done.bad.append(pixels)
+                continue
+            held_out = item.part if item.part in ("validation", "test") else division.part(number, source.parts)
+            part = forced.get(len(done.parts), held_out)
+            done.parts.append(part)
+            done.numbers.append(number)
+            files[part].add(pixels, item)
+    return done
+
+
+def decoded(
+    source: Source, form: Form, division: Division, progress: Progress | None = None
+) -> Iterator[tuple[Item, float, Array | str]]:
+    """Every image in its order: with its number, and its pixels or why it cannot be read."""
+
+    def work(item: Item) -> tuple[Item, float, Array | str]:
+        try:
+            content = item.content if isinstance(item.content, np.ndarray) else _bytes(item.content)
+            number = division.number(content if isinstance(content, bytes) else content.tobytes())
+            return item, number, decode(content, form, item.name)
+        except UsageError as error:
+            return item, 0.0, str(error)
+
+    items, done = source.items(), 0
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        while some := list(islice(items, TOGETHER)):
+            yield from pool.map(work, some)
+            done += len(some)
+            if progress:
+                progress("decoding", done, len(source))
+
+
+def _bytes(content: Path | bytes) -> bytes:
+    """The bytes of a picture."""
+    if isinstance(content, bytes):
+        return content
+    try:
+        return content.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{content} cannot be read: {error.strerror}") from None
+
+
+def _unreadable(source: Source, bad: Sequence[str]) -> str:
+    """What is said of files that cannot be read: the first of them with the reason."""
+    others = f", and {len(bad) - 1:,} more" if len(bad) > 1 else ""
+    return (
+        f"{bad[0]}{others}: {len(bad):,} of {len(source):,} images cannot be read; mend or remove them, or leave them "
+        "out with --skip-bad (vaescope data check lists all)"
+    )
+
+
+class SplitFile:
+    """An ``.npy`` file that grows row by row, with the label and the name of every row beside it.
+
+    Args:
+        folder: Where.
+        part: Which split.
+        form: The form of an image.
+    """
+
+    def __init__(self, folder: Path, part: Part, form: Form) -> None:
+        self.folder, self.part = folder, part
+        self.shape = (form.channels, form.height, form.width)
+        self.dtype = np.dtype("u1" if form.bits == 8 else "<u2")
+        self.count, self.labels = 0, list[int]()
+
+    def __enter__(self) -> "SplitFile":
+        self.file: BinaryIO = (self.folder / f"{self.part}.npy").open("wb")
+        self.names = (self.folder / f"{self.part}.names").open("w", encoding="utf-8")
+        self._header()
+        return self
+
+    def _header(self) -> None:
+        """The header of an array of as many rows as there are now. It has the same length for any number of them."""
+        np.lib.format.write_array_header_1_0(
+            self.file, {"descr": self.dtype.str, "fortran_order": False, "shape": (self.count, *self.shape)}
+        )
+
+    def add(self, pixels: Array, item: Item) -> None:
+        """Adds an image."""
+        self.file.write(pixels.astype(self.dtype, copy=False).tobytes())
+        self.names.write(json.dumps(item.name) + "\n")
+        self.labels += [] if item.label is None else [item.label]
+        self.count += 1
+
+    def __exit__(self, *exception: object) -> None:
+        self.file.seek(0)
+        self._header()
+        self.file.close()
+        self.names.close()
+        if self.labels:
+            np.save(self.folder / f"{self.part}.labels.npy", np.array(self.labels, np.int64), allow_pickle=False)
+
+
+def open_entry(folder: Path) -> ImageSet:
+    """The image set that an entry of the cache holds. Nothing is read before it is asked for.
+
+    Raises:
+        UsageError: If it is no entry.
+    """
+    try:
+        facts: dict[str, Any] = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
+        splits = [_split(folder, part) for part in PARTS]
+        return ImageSet("images", str(facts["title"]), tuple(map(str, facts["classes"])), *splits)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{folder} is no entry of the cache, or damaged ({error}): delete it, to decode anew"
+        ) from None
+
+
+def _split(folder: Path, part: Part) -> Split:
+    labels = folder / f"{part}.labels.npy"
+    known = torch.from_numpy(np.load(labels, allow_pickle=False)) if labels.exists() else None
+    return Split(Mapped(folder / f"{part}.npy"), known, folder / f"{part}.names")
