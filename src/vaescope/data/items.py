@@ -39,6 +39,9 @@ class Source(ABC):
         classes: The names of the classes, in the order of the labels; empty without labels.
     """
 
+    ignored: tuple[str, ...] = ()
+    """What lies there too but is no image, by name."""
+
     def __init__(self, title: str, classes: tuple[str, ...] = ()) -> None:
         self.title, self.classes = title, classes
 
