@@ -12,6 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def cache_folder() -> Path:
+    """Where things are kept that can be made anew: ``$VAESCOPE_CACHE``, or the place that the system has for them."""
+    if own := os.environ.get("VAESCOPE_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vaescope"
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Gives a temporary path with the same ending to write to, and renames it to ``path`` when the block succeeds.

@@ -47,12 +47,12 @@ def read_images(path: Path, shape: Shape) -> Array:
     """
     if path.is_dir():
         return _stack(_picture(file, shape) for file in _visible(path))
-    head = _head(path).ljust(4)
-    if head.startswith(b"\x93NUMPY"):
+    start = head(path).ljust(4)
+    if start.startswith(b"\x93NUMPY"):
         return _arrange(_load_npy(path), shape, path)
-    if head.startswith(b"PK"):
+    if start.startswith(b"PK"):
         return _arrange(_load_npz(path), shape, path)
-    if head.startswith(b"\x1f\x8b") or (head[:2] == b"\0\0" and head[2] in TYPES):
+    if start.startswith(b"\x1f\x8b") or (start[:2] == b"\0\0" and start[2] in TYPES):
         return _arrange(read_idx(path), shape, path)
     return _stack([_picture(path, shape)])
 
@@ -61,18 +61,18 @@ def _stack(pictures: Iterable[Array]) -> Array:
     return np.ascontiguousarray(np.stack(list(pictures)))
 
 
-def _head(path: Path) -> bytes:
+def head(path: Path) -> bytes:
     """The first bytes of a file."""
     try:
         with path.open("rb") as file:
-            head = file.read(8)
+            start = file.read(8)
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist: give an array file, an idx file, a picture or a folder") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    if not head:
+    if not start:
         raise UsageError(f"{path} is empty: 0 bytes")
-    return head
+    return start
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -84,13 +84,13 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _load_npy(path: Path) -> Array:
-    with _numpy_explained(path):
+    with explained(path):
         return _numbers(np.load(path, mmap_mode="r", allow_pickle=False), path)
 
 
 def _load_npz(path: Path) -> Array:
     """The array ``images`` of an archive, or its only one."""
-    with _numpy_explained(path), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    with explained(path), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         names = list(archive.keys())
         if "images" not in names and len(names) != 1:
             raise UsageError(
@@ -106,12 +106,13 @@ def _numbers(loaded: object, path: Path) -> Array:
 
 
 @contextmanager
-def _numpy_explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Tells in one line what numpy and zipfile find wrong with a file."""
     try:
         yield
     except UsageError:
         raise
-    except (ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if "object" in str(error).lower():
             raise UsageError(f"{path} holds Python objects: save an array of uint8, or of floats in [0, 1]") from None
         raise UsageError(f"{path} is a damaged array file: {' '.join(str(error).split())}") from None
@@ -171,7 +172,7 @@ def _picture(path: Path, shape: Shape) -> Array:
         raise
     except UnidentifiedImageError:
         raise UsageError(
-            f"{path} is not a whole picture, an idx file or an array file: it begins with {_head(path)!r}"
+            f"{path} is not a whole picture, an idx file or an array file: it begins with {head(path)!r}"
         ) from None
     except Exception as error:  # a damaged picture makes Pillow raise almost anything
         raise UsageError(f"{path} is a damaged picture: {error}") from None

@@ -1,0 +1,99 @@
+"""Labels as users write them - numbers, or names of classes - as numbers 0 ... K - 1 with K names."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vaescope.data.idx import Array
+from vaescope.errors import UsageError
+
+Given = Array | Sequence[int | str | None]
+"""Integers with shape (N,) or (N, 1), of which -1 stands for unknown, or names, of which None does."""
+
+WITHOUT = "data.classes false leaves the labels out"
+
+
+def number(given: Sequence[Given | None], where: object, names: Sequence[str] = ()) -> tuple[tuple[str, ...], list]:
+    """Numbers the classes of all parts of a set together, in the order of their numbers or of their names.
+
+    Args:
+        given: The labels of each part, or nothing for a part without.
+        where: What to call the set in an error.
+        names: The names of the classes, if the set says them; labels are then their numbers.
+
+    Returns:
+        The names of the classes, and for each part int64 with shape (N,), -1 for unknown, or None. With fewer than two
+        classes there is nothing to tell apart, so there are no labels.
+
+    Raises:
+        UsageError: For labels of another type or shape, and for a class with a single image.
+    """
+    columns = [None if labels is None else _column(labels, where) for labels in given]
+    values = {value for column in columns if column is not None for value in set(column.tolist())} - {-1, None}
+    if names:
+        _check_names(values, names, where)
+        order = dict(zip(range(len(names)), names, strict=True))
+    else:
+        order = dict(zip(_sorted(values, where), map(str, _sorted(values, where)), strict=True))
+    if len(order) < 2 or not values:
+        return (), [None] * len(columns)
+    index = {value: k for k, value in enumerate(order)} | {-1: -1, None: -1}
+    coded = [None if column is None else np.array([index[v] for v in column.tolist()], np.int64) for column in columns]
+    check_alone(tuple(order.values()), coded, where)
+    return tuple(order.values()), coded
+
+
+def check_alone(classes: Sequence[str], coded: Sequence[Array | None], where: object) -> None:
+    """Refuses a class with a single image, for it can not be both learned and checked.
+
+    Args:
+        classes: The names of the classes.
+        coded: The labels of each part with shape (N,), -1 for unknown.
+        where: What to call the set in an error.
+    """
+    known = [labels[labels >= 0] for labels in coded if labels is not None]
+    counts = np.bincount(np.concatenate([np.empty(0, np.int64), *known]), minlength=len(classes))
+    if alone := [name for name, count in zip(classes, counts, strict=True) if count == 1]:
+        others = f" (and {len(alone) - 1:,} more like it)" if len(alone) > 1 else ""
+        raise UsageError(
+            f"{where}: the class {alone[0]!r} has a single image{others}: give every class two or more; {WITHOUT}"
+        )
+
+
+def _column(labels: Given, where: object) -> Array:
+    """Labels with shape (N,), as integers or as objects that are str or None."""
+    column = labels if isinstance(labels, np.ndarray) else _from_list(labels)
+    if column.ndim == 2 and column.shape[1] == 1:
+        column = column[:, 0]
+    if column.ndim != 1:
+        raise UsageError(f"{where} has labels of shape {column.shape}: expected one for each image, (N,); {WITHOUT}")
+    if column.dtype.kind in "SU":
+        return column.astype(str).astype(object)
+    if column.dtype.kind not in "biuO":
+        raise UsageError(f"{where} has labels of type {column.dtype}: expected integers or names; {WITHOUT}")
+    return column if column.dtype.kind == "O" else _numbers(column, where)
+
+
+def _from_list(labels: Sequence[int | str | None]) -> Array:
+    if any(isinstance(label, str) for label in labels):
+        return np.array([None if label is None else str(label) for label in labels], object)
+    return np.array([-1 if label is None else label for label in labels])
+
+
+def _numbers(column: Array, where: object) -> Array:
+    if column.size and (int(column.min()) < -1 or int(column.max()) >= 2**63):
+        low, high = int(column.min()), int(column.max())
+        raise UsageError(f"{where} has labels from {low} to {high}: expected 0, 1, 2, ... or -1 for unknown; {WITHOUT}")
+    return column.astype(np.int64)
+
+
+def _sorted(values: set, where: object) -> list:
+    if len({type(value) for value in values}) > 1:
+        raise UsageError(f"{where} has both numbers and names as labels: give one kind; {WITHOUT}")
+    return sorted(values)
+
+
+def _check_names(values: set, names: Sequence[str], where: object) -> None:
+    strange = [value for value in values if not isinstance(value, int) or value >= len(names)]
+    if strange:
+        raise UsageError(f"{where} has the label {strange[0]!r}, but names only {len(names)} classes: {WITHOUT}")
