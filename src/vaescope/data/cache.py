@@ -172,7 +172,7 @@ def _decode_all(
     """Decodes every image into the file of its split."""
     done = Decoded()
     with ExitStack() as stack:
-        files = {part: stack.enter_context(SplitFile(folder, part, form)) for part in PARTS}
+        files = {part: stack.enter_context(SplitFile(folder, part, form, bool(source.classes))) for part in PARTS}
         for item, number, pixels in decoded(source, form, division, progress):
             if isinstance(pixels, str):
                 done.bad.append(pixels)
@@ -233,10 +233,11 @@ class SplitFile:
         folder: Where.
         part: Which split.
         form: The form of an image.
+        labelled: Whether images have classes; of one that has none the label is -1.
     """
 
-    def __init__(self, folder: Path, part: Part, form: Form) -> None:
-        self.folder, self.part = folder, part
+    def __init__(self, folder: Path, part: Part, form: Form, labelled: bool) -> None:
+        self.folder, self.part, self.labelled = folder, part, labelled
         self.shape = (form.channels, form.height, form.width)
         self.dtype = np.dtype("u1" if form.bits == 8 else "<u2")
         self.count, self.labels = 0, list[int]()
@@ -257,7 +258,7 @@ class SplitFile:
         """Adds an image."""
         self.file.write(pixels.astype(self.dtype, copy=False).tobytes())
         self.names.write(json.dumps(item.name) + "\n")
-        self.labels += [] if item.label is None else [item.label]
+        self.labels.append(-1 if item.label is None else item.label)
         self.count += 1
 
     def __exit__(self, *exception: object) -> None:
@@ -265,7 +266,7 @@ class SplitFile:
         self._header()
         self.file.close()
         self.names.close()
-        if self.labels:
+        if self.labelled:
             np.save(self.folder / f"{self.part}.labels.npy", np.array(self.labels, np.int64), allow_pickle=False)
 
 
@@ -280,9 +281,7 @@ def open_entry(folder: Path) -> ImageSet:
         splits = [_split(folder, part) for part in PARTS]
         return ImageSet("images", str(facts["title"]), tuple(map(str, facts["classes"])), *splits)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{folder} is no entry of the cache, or damaged ({error}): delete it, to decode anew"
-        ) from None
+        raise UsageError(f"{folder} is no entry of the cache, or damaged ({error}): delete it to decode anew") from None
 
 
 def _split(folder: Path, part: Part) -> Split:
