@@ -1,5 +1,6 @@
 """One picture file as a set of one image."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def _check_kind(path: Path) -> None:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        Image.open(path).close()
+        with warnings.catch_warnings(action="ignore"):
+            Image.open(path).close()
     except UnidentifiedImageError:
         raise UsageError(
             f"{path} holds no images: expected a folder, a picture, .npy, .npz, .parquet, or a file in the idx format"

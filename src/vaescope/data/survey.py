@@ -1,0 +1,189 @@
+"""What a set of one's own images is made of: how many, of which sizes and kinds, which cannot be read, which are equal.
+
+A quick survey reads the headers of all pictures and decodes the first few hundred. A deep one decodes every picture, in
+its own size and depth, and so finds those that are cut off, and those that are there twice.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from vaescope.data.ahead import ahead
+from vaescope.data.idx import Array
+from vaescope.data.items import Item, Part, Source
+from vaescope.data.pixels import Form, Look, decode, look
+from vaescope.errors import UsageError
+
+SAMPLE = 300
+"""So many of the first images are decoded for their values in any case."""
+
+Key = TypeVar("Key")
+Progress = Callable[[int, int], None]
+"""Is told again and again: the images so far, the images in all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What was found. Counts of sizes, channels, bits and modes are of images that can be read, the others of all.
+
+    Args:
+        title: What the images are called.
+        count: The number of images, unreadable ones included.
+        sizes: How many have which height and width.
+        channels: How many have 1 to 4 channels.
+        bits: How many have 8 or 16 bits.
+        modes: How many are of which kind, in words.
+        parts: How many the user has put into which split; None is no split.
+        classes: How many are in which class, those without any included; empty without labels.
+        unlabelled: How many have no class although others have.
+        bad: The images that cannot be read, each with the line that says why.
+        ignored: What lies there too but is no image.
+        sampled: How many images were decoded for ``two_valued`` and ``extremes``, the first of all.
+        two_valued: Whether all their values are 0 or the largest one there is.
+        extremes: The smallest and the largest of their values, as shares of the largest one there is.
+        deep: Whether all images were decoded.
+        duplicates: How many equal an earlier one of the same split, pixel for pixel; only found if deep.
+        shared: How many of the second split are in the first as well; only found if deep.
+    """
+
+    title: str
+    count: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    channels: Counter[int] = field(default_factory=Counter)
+    bits: Counter[int] = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
+    parts: Counter[Part | None] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
+    unlabelled: int = 0
+    bad: tuple[tuple[str, str], ...] = ()
+    ignored: tuple[str, ...] = ()
+    sampled: int = 0
+    two_valued: bool = False
+    extremes: tuple[float, float] = (0.0, 0.0)
+    deep: bool = False
+    duplicates: int = 0
+    shared: Counter[tuple[Part, Part]] = field(default_factory=Counter)
+
+
+class Found(NamedTuple):
+    """What was found out about one image."""
+
+    item: Item
+    look: Look | None
+    why: str = ""
+    values: tuple[float, float, bool] | None = None
+    digest: bytes = b""
+
+
+def survey(source: Source, deep: bool = False, progress: Progress | None = None) -> Survey:
+    """Goes through all images once.
+
+    Args:
+        source: The images.
+        deep: Whether to decode them all.
+        progress: Is told how far it is.
+
+    Raises:
+        UsageError: If the source itself cannot be read; images that cannot are reported.
+    """
+    tally = _Tally(source)
+    tasks = ((item, deep, index < SAMPLE) for index, item in enumerate(source.items()))
+    for found in ahead(lambda task: _examine(*task), tasks):
+        tally.add(found)
+        if progress:
+            progress(tally.count, len(source))
+    return tally.survey(deep)
+
+
+class _Tally:
+    """Adds up what is found."""
+
+    def __init__(self, source: Source) -> None:
+        self.source, self.count = source, 0
+        self.looks: Counter[Look] = Counter()
+        self.parts: Counter[Part | None] = Counter()
+        self.classes: Counter[str] = Counter(dict.fromkeys(source.classes, 0))
+        self.bad: list[tuple[str, str]] = []
+        self.values: list[tuple[float, float, bool]] = []
+        self.digests: dict[Part | None, Counter[bytes]] = {}
+
+    def add(self, found: Found) -> None:
+        """Counts one image in."""
+        item = found.item
+        self.count += 1
+        self.parts[item.part] += 1
+        if item.label is not None:
+            self.classes[self.source.classes[item.label]] += 1
+        if found.look is None:
+            self.bad.append((item.name, found.why))
+            return
+        self.looks[found.look] += 1
+        if found.values:
+            self.values.append(found.values)
+        if found.digest:
+            self.digests.setdefault(item.part, Counter())[found.digest] += 1
+
+    def survey(self, deep: bool) -> Survey:
+        """What was counted."""
+        return Survey(
+            title=self.source.title,
+            count=self.count,
+            sizes=self._by(lambda kind: (kind.height, kind.width)),
+            channels=self._by(lambda kind: kind.channels),
+            bits=self._by(lambda kind: kind.bits),
+            modes=self._by(lambda kind: kind.mode),
+            parts=self.parts,
+            classes=self.classes,
+            unlabelled=self.count - self.classes.total() if self.source.classes else 0,
+            bad=tuple(self.bad),
+            ignored=self.source.ignored,
+            sampled=len(self.values),
+            two_valued=bool(self.values) and all(two for _, _, two in self.values),
+            extremes=(
+                min((low for low, _, _ in self.values), default=0.0),
+                max((high for _, high, _ in self.values), default=0.0),
+            ),
+            deep=deep,
+            duplicates=sum(seen.total() - len(seen) for seen in self.digests.values()),
+            shared=self._shared(),
+        )
+
+    def _by(self, key: Callable[[Look], Key]) -> Counter[Key]:
+        counts: Counter[Key] = Counter()
+        for kind, count in self.looks.items():
+            counts[key(kind)] += count
+        return counts
+
+    def _shared(self) -> Counter[tuple[Part, Part]]:
+        pairs: tuple[tuple[Part, Part], ...] = (("train", "validation"), ("train", "test"), ("validation", "test"))
+        none: Counter[bytes] = Counter()
+        seen = {pair: [self.digests.get(part, none) for part in pair] for pair in pairs}
+        counts = {pair: sum(n for key, n in second.items() if key in first) for pair, (first, second) in seen.items()}
+        return Counter({pair: count for pair, count in counts.items() if count})
+
+
+def _examine(item: Item, deep: bool, sampled: bool) -> Found:
+    """Looks at one image, and decodes it if that is wanted."""
+    try:
+        seen = look(item.content, item.name)
+        if not deep and not sampled:
+            return Found(item, seen)
+        form = Form(seen.height, seen.width, seen.channels, seen.bits, "exact")
+        pixels = decode(item.content, form, item.name)
+    except UsageError as error:
+        return Found(item, None, str(error))
+    return Found(item, seen, "", _values(pixels) if sampled else None, _digest(pixels) if deep else b"")
+
+
+def _values(pixels: Array) -> tuple[float, float, bool]:
+    """The smallest and the largest value as shares of what is possible, and whether there is nothing between."""
+    top = np.iinfo(pixels.dtype).max
+    return int(pixels.min()) / top, int(pixels.max()) / top, bool(((pixels == 0) | (pixels == top)).all())
+
+
+def _digest(pixels: Array) -> bytes:
+    return blake2b(pixels.tobytes(), digest_size=16, key=str(pixels.shape).encode()).digest()
