@@ -25,7 +25,7 @@ def plain(arguments: list[str]) -> dict[str, object]:
     """The whole config that arguments come to."""
     made = parser()
     parsed = config.parse(made, arguments)
-    for name in ("out", "resume", "json"):
+    for name in ("out", "resume", "json", "skip_bad"):
         parsed.pop(name)
     content: dict[str, object] = yaml.safe_load(io.StringIO(dump(made, parsed)))
     return content
@@ -35,7 +35,7 @@ def build(arguments: list[str]) -> Config:
     """The config that arguments come to, built."""
     made = parser()
     parsed = config.parse(made, arguments)
-    for name in ("out", "resume", "json"):
+    for name in ("out", "resume", "json", "skip_bad"):
         parsed.pop(name)
     return config.build(made, parsed)
 

@@ -20,7 +20,7 @@ LAYERS = (
     {"doctor", "observers"},
     {"choices"},
     {"config"},
-    {"run", "card"},
+    {"run", "card", "picks"},
     {"experiment"},
     {"cli"},
     {"__main__"},

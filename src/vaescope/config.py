@@ -107,7 +107,7 @@ def check_words(words: Sequence[str]) -> list[Path]:
     """Checks the classes that words of a command line name, and those in the config files among them, which it
     returns."""
     files = []
-    for flag, value in _options(words):
+    for flag, value in options(words):
         last = flag.split(".")[-1]
         if flag == "config":
             files.append(Path(value))
@@ -117,7 +117,7 @@ def check_words(words: Sequence[str]) -> list[Path]:
         elif last == "class_path":
             check_choice(flag.split(".")[-2], value)
         elif last in KINDS or "{" in value:
-            _check_below(flag.rpartition(".")[0], {last: _plain(value)})
+            _check_below(flag.rpartition(".")[0], {last: plain(value)})
     return files
 
 
@@ -128,16 +128,16 @@ def complete_words(words: Sequence[str]) -> list[str]:
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        flag, value = next(_options([word, *rest[:1]])) if word.startswith(("--", "-c")) else ("", "")
+        flag, value = next(options([word, *rest[:1]])) if word.startswith(("--", "-c")) else ("", "")
         last = flag.removesuffix(".class_path").split(".")[-1]
         if flag == "config":
             completed.append((flag, complete(load_yaml(Path(value)))))
         elif last in KINDS or "{" in value:
-            spec = complete({last: _plain(value)})[last]  # of an optimizer the bare name
+            spec = complete({last: plain(value)})[last]  # of an optimizer the bare name
             completed.append(
                 (flag.removesuffix(".class_path"), {"class_path": spec} if isinstance(spec, str) else spec)
             )
-        elif not (flag and value and _plain(value) is None and _emptied(completed, flag)):
+        elif not (flag and value and plain(value) is None and _emptied(completed, flag)):
             completed.append((word, None))
             continue
         del rest[: word in (f"--{flag}", "-c")]  # the value, where it was a word of its own
@@ -165,7 +165,7 @@ def _keys(flag: str) -> list[str]:
     return [key for key in flag.split(".") if key != "init_args"]
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The options among words, as names and values, however they are spelled."""
     for word, following in zip_longest(words, words[1:], fillvalue=""):
         flag, equals, value = word.partition("=")
@@ -175,7 +175,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield flag[2:], value if equals else following
 
 
-def _plain(value: str) -> Any:
+def plain(value: str) -> Any:
     """A word of a command line as YAML, as which it will be read."""
     try:
         return yaml.safe_load(value)

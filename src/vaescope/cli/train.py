@@ -4,7 +4,8 @@ import hashlib
 import json
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,17 @@ from vaescope import config
 from vaescope.card import Summary
 from vaescope.cli.options import report
 from vaescope.cli.progress import Bar, Download, display
+from vaescope.data.dataset import HUB, OWN
 from vaescope.data.fetch import locate
 from vaescope.data.idx import read_bytes
-from vaescope.data.images import OWN
+from vaescope.data.images import OWN as IDX
+from vaescope.data.own import open_source
 from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
+from vaescope.data.survey import Survey
+from vaescope.data.survey import survey as survey_of
 from vaescope.errors import UsageError
 from vaescope.experiment import train as train_run
+from vaescope.picks import Picks, in_words, pick
 from vaescope.training import Observer, State
 
 RUNS = Path("runs")
@@ -37,9 +43,11 @@ def parser() -> ArgumentParser:
     config.add_arguments(made)
     for action in made._actions:
         if action.dest == "data":  # see expand_data
-            action.help, action.metavar = "The name of an image set, or a folder with its idx files.", "NAME_OR_FOLDER"
+            action.metavar = "NAME_OR_PATH"
+            action.help = "The name of an image set, a folder or file with your own images, or hf:NAME."
     made.add_argument("--out", type=Path | None, default=None, help="The run folder; by default a new one in runs/.")
     made.add_argument("--resume", type=Path | None, default=None, help="A run folder to go on with, as it was begun.")
+    made.add_argument("--skip-bad", action="store_true", help="Leave out files that cannot be read.")
     made.add_argument("--json", action="store_true", help="Print the summary as JSON on standard output.")
     return made
 
@@ -47,13 +55,15 @@ def parser() -> ArgumentParser:
 def train(words: Sequence[str]) -> int:
     """Runs ``vaescope train``. Returns the exit code."""
     made = parser()
-    words = expand_data(words)
+    words, found = expand_data(words)
     parsed = config.parse(made, words)
     resume = parsed.pop("resume")
-    out, as_json = parsed.pop("out"), parsed.pop("json")
+    out, as_json, _ = parsed.pop("out"), parsed.pop("json"), parsed.pop("skip_bad")
     if resume is None:
         folder = out or free_folder(parsed)
         settings, text = config.build(made, parsed), dump(made, parsed)
+        for line in found.in_words(settings) if found else ():
+            report(line)
     else:
         folder, settings, text = resume, resumed(resume, words), ""
     shown, stop = display(), Interruption()
@@ -69,9 +79,28 @@ def train(words: Sequence[str]) -> int:
     return 128 + stop.signals[0] if summary.outcome == "interrupted" else 0
 
 
-def expand_data(words: Sequence[str]) -> list[str]:
-    """Writes ``--data X`` out, a name as ``--data.name``, a folder as ``--data.root`` and the name of what is in it."""
+@dataclass(frozen=True)
+class Found:
+    """What a user's own images are, and what was picked for them."""
+
+    survey: Survey
+    picks: Picks
+
+    def in_words(self, settings: config.Config) -> list[str]:
+        """Three lines."""
+        return in_words(self.picks, self.survey, settings)
+
+
+def expand_data(words: Sequence[str]) -> tuple[list[str], Found | None]:
+    """Writes ``--data X`` out: a name as ``--data.name``, a folder or file as ``--data.root`` with the name of what is
+    in it, and for the user's own images with all that is picked for them. ``--skip-bad`` becomes a key too.
+
+    Returns:
+        The words, and what was found out about the user's own images.
+    """
+    words = ["--data.skip_bad=true" if word == "--skip-bad" else word for word in words]
     expanded: list[str] = []
+    found: Found | None = None
     rest = iter(words)
     for word in rest:
         flag, _, value = word.partition("=")
@@ -80,16 +109,51 @@ def expand_data(words: Sequence[str]) -> list[str]:
             continue
         value = value or next(rest, "")
         if not value or value.startswith("--"):
-            raise UsageError(f"--data needs a name ({', '.join(NAMED)}, {OWN}) or a folder with idx files")
-        if Path(value).is_dir():
+            raise UsageError(f"--data needs a name ({', '.join(NAMED)}), a folder or a file with images, or hf:NAME")
+        if value.startswith(HUB) or (Path(value).exists() and not is_named(Path(value))):
+            found = look_at(value, given(words))
+            place = ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
+            expanded += place + options({f"data.{key}": picked for key, picked in found.picks.data.items()})
+        elif Path(value).is_dir():
             expanded += ["--data.root", value, "--data.name", contents(Path(value))]
-        elif "/" in value:
-            raise UsageError(f"--data {value} is no folder: give one with idx files, or a name ({', '.join(NAMED)})")
+        elif "/" in value or "." in value:
+            raise UsageError(
+                f"--data {value} does not exist: give a folder or file with images, or one of {', '.join(NAMED)}"
+            )
         else:
-            if value != OWN:
+            if value != IDX:
                 find(value)
             expanded += ["--data.name", value]
-    return expanded
+    return (options(found.picks.rest) if found else []) + expanded, found
+
+
+def is_named(path: Path) -> bool:
+    """Whether a folder holds the files of a named set, or such files of one's own."""
+    return path.is_dir() and any(locate(path, FILE_NAMES[role]) for role in ("train_images", "test_images"))
+
+
+def given(words: Sequence[str]) -> dict[str, Any]:
+    """The keys of the ``data`` part that stand among words, with their values."""
+    pairs = {flag.removeprefix("data."): value for flag, value in config.options(words) if flag.startswith("data.")}
+    return {key: config.plain(value) for key, value in pairs.items()}
+
+
+def options(keys: Mapping[str, Any]) -> list[str]:
+    """Keys and values as words of a command line."""
+    return [
+        word
+        for key, value in keys.items()
+        for word in (f"--{key}", value if isinstance(value, str) else json.dumps(value))
+    ]
+
+
+def look_at(where: str, given: Mapping[str, Any]) -> Found:
+    """Surveys the user's own images, and picks what is not given."""
+    source = open_source(where, given.get("classes", True) is not False)
+    report(f"looking at {len(source):,} images")
+    survey = survey_of(source)
+    survey.check()
+    return Found(survey, pick(survey, given))
 
 
 def contents(folder: Path) -> str:
@@ -105,7 +169,7 @@ def contents(folder: Path) -> str:
     known = recognise(hashlib.sha256(read_bytes(images)).hexdigest())
     if known and all(locate(folder, file.name) for file in find(known[0]).files.values()):
         return known[0]
-    return OWN
+    return IDX
 
 
 def free_folder(parsed: Namespace) -> Path:

@@ -18,18 +18,16 @@ gets the training image with the smallest number.
 
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
-from itertools import islice
-from os import cpu_count
 from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 import numpy as np
 import torch
 
+from vaescope.data.ahead import ahead
 from vaescope.data.fetch import Progress, Report
 from vaescope.data.idx import Array
 from vaescope.data.images import ImageSet, Split
@@ -40,9 +38,6 @@ from vaescope.errors import UsageError
 from vaescope.files import atomic_folder, cache_folder
 
 FORMAT = 1
-TOGETHER = 512
-"""Images that are decoded before the next are looked at, so that memory does not grow with their number."""
-
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -120,7 +115,7 @@ def prepared(
             f"{source.title} holds {len(source)} image{'s'[: len(source) != 1]}: at least 3 are needed, one each to "
             "train, to validate and to test"
         )
-    report(f"decoding {len(source):,} images to {form}, once: {entry}")
+    report(f"decoding {len(source):,} images to {form.height}x{form.width}x{form.channels}, once, to {entry}")
     try:
         with atomic_folder(entry) as folder:
             _make(source, form, division, skip_bad, folder, progress)
@@ -198,13 +193,10 @@ def decoded(
         except UsageError as error:
             return item, 0.0, str(error)
 
-    items, done = source.items(), 0
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        while some := list(islice(items, TOGETHER)):
-            yield from pool.map(work, some)
-            done += len(some)
-            if progress:
-                progress("decoding", done, len(source))
+    for done, result in enumerate(ahead(work, source.items()), 1):
+        yield result
+        if progress:
+            progress("decoding", done, len(source))
 
 
 def _bytes(content: Path | bytes) -> bytes:

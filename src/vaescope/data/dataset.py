@@ -116,12 +116,11 @@ class ImageData:
         Raises:
             UsageError: If they differ where nothing is asked for.
         """
-        if self.size is None or self.channels is None:
-            found = survey(source)
-            size, channels = self.size or found.size(), self.channels or found.colours()
-        else:
-            size, channels = self.size, self.channels
-        return Form(*size, channels, self.bits, self.fit)
+        if self.size and self.channels:
+            return Form(*self.size, self.channels, self.bits, self.fit)
+        found = survey(source)
+        height, width = self.size or found.common_size
+        return Form(height, width, self.channels or found.common_channels, self.bits, self.fit)
 
     def prepare(self, source: Source, report: Report = log, progress: Progress | None = None) -> Path:
         """The entry of the cache that holds images of the user's own, decoded, made if it is not there."""
@@ -150,7 +149,10 @@ class ImageData:
         root = self.root.expanduser()
         if self.own:
             return open_entry(self.prepare(self.source(), report, progress))
-        return open_entry(root) if self.name == DECODED else load(self.name, root, report, progress)
+        images = open_entry(root) if self.name == DECODED else load(self.name, root, report, progress)
+        if images.bits != self.bits:
+            raise UsageError(f"data.bits is {self.bits}, but {images.title} has {images.bits}: set it to that")
+        return images
 
 
 def hide(labels: Tensor, share: float, classes: int) -> Tensor:

@@ -83,6 +83,11 @@ class ImageSet:
         return channels, height, width
 
     @property
+    def bits(self) -> int:
+        """The bits of a value, 8 or 16."""
+        return 8 if self.train.top == 255 else 16
+
+    @property
     def labelled(self) -> int:
         """The number of classes that the images are labelled with, 0 where those of a split are not: a model of
         labelled images could not be scored on them."""

@@ -68,6 +68,34 @@ class Survey:
     duplicates: int = 0
     shared: Counter[tuple[Part, Part]] = field(default_factory=Counter)
 
+    def check(self) -> None:
+        """Refuses a set of which not one image can be read."""
+        if not self.sizes:
+            raise UsageError(f"{self.title}: none of {self.count:,} images can be read; the first: {self.bad[0][1]}")
+
+    @property
+    def common_size(self) -> tuple[int, int]:
+        """The height and width that all images have.
+
+        Raises:
+            UsageError: If there are several, or none can be read.
+        """
+        self.check()
+        if len(self.sizes) > 1:
+            first = ", ".join(f"{height}x{width}" for height, width in list(self.sizes)[:3])
+            raise UsageError(
+                f"{self.title} holds images of {len(self.sizes):,} sizes ({first}{' ...' * (len(self.sizes) > 3)}): "
+                "say what to bring them to, data.size such as [64, 64], and how, data.fit crop, pad or stretch"
+            )
+        return next(iter(self.sizes))
+
+    @property
+    def common_channels(self) -> int:
+        """As many as the most that arrays have; of pictures 3 if any has colours, else 1: transparent ones are laid
+        over white, unless an alpha channel is asked for."""
+        most = max(self.channels, default=1)
+        return most if set(self.modes) == {"array"} else 3 if most >= 3 else 1
+
 
 class Found(NamedTuple):
     """What was found out about one image."""
