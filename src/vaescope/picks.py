@@ -69,7 +69,7 @@ def pick(found: Survey, given: Mapping[str, Any] | None = None) -> Picks:
     size, why = (given["size"], "as asked for") if given.get("size") else pick_size(found.sizes)
     bits = 16 if found.bits[16] > found.bits[8] else 8
     data: dict[str, Any] = {"size": list(size), "channels": found.common_channels, "bits": bits}
-    data |= {"targets": "binary" if found.two_valued else "grey"} | given
+    data |= {"targets": "binary" if found.two_valued else "grey"} | dict(given)
     values = data["channels"] * math.prod(size)
     flat = values <= FLAT
     batch, epochs = pick_training(round(0.8 * found.count), flat)
@@ -108,7 +108,7 @@ def pick_training(images: int, flat: bool) -> tuple[int, int]:
 
     Small sets get small batches, so that an epoch has at least some twenty steps, and many epochs.
     """
-    batch = min(256 if flat else 64, 2 ** int(math.log2(max(1, images / 20))))
+    batch = min(256 if flat else 64, max(16, 2 ** int(math.log2(max(1, images / 20)))), max(1, images))
     return batch, min(400, max(10 if flat else 4, math.ceil(STEPS / max(1, images // batch))))
 
 
