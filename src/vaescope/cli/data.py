@@ -1,12 +1,19 @@
 """``vaescope data list``, ``fetch`` and ``check``."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vaescope.cli.options import Parser, report
 from vaescope.data.sources import NAMED, find
 from vaescope.errors import UsageError
+
+if TYPE_CHECKING:
+    from vaescope.data.survey import Survey
+    from vaescope.picks import Picks
 
 
 def data(words: Sequence[str]) -> int:
@@ -15,9 +22,15 @@ def data(words: Sequence[str]) -> int:
     verbs = made.add_subparsers(dest="what", required=True, metavar="list|fetch|check", parser_class=Parser)
     listed = verbs.add_parser("list", description="Show every set that has a name.", example="vaescope data list")
     fetched = verbs.add_parser("fetch", description="Get a set onto this machine.", example="vaescope data fetch mnist")
-    checked = verbs.add_parser("check", description="Show what is in a set.", example="vaescope data check mnist")
+    checked = verbs.add_parser(
+        "check",
+        description="Show what is in a set, or in your own images: a folder, .npz, .npy, .parquet, idx or hf:NAME.\n"
+        "All of them are decoded, so that every file that cannot be read is told. Nothing is written.",
+        example="vaescope data check photos/",
+    )
+    fetched.add_argument("name", nargs="?", help="the image set (that of --config, else fashion-mnist)")
+    checked.add_argument("name", nargs="?", help="the image set (that of --config, else fashion-mnist), or a path")
     for verb in (fetched, checked):
-        verb.add_argument("name", nargs="?", help="the image set (that of --config, else fashion-mnist)")
         verb.add_argument("--root", type=Path, help="the folder for image sets (that of --config, else data)")
         verb.add_argument("-c", "--config", type=Path, help="a config that names the set and the folder")
     for verb in (listed, checked):
@@ -25,6 +38,8 @@ def data(words: Sequence[str]) -> int:
     asked = made.parse_args(words)
     if asked.what == "list":
         return list_sets(asked.json)
+    if asked.what == "check" and asked.name and is_own(asked.name):
+        return check_own(asked.name, asked.json)
     name, root = place(asked.name, asked.root, asked.config)
     return fetch_set(name, root) if asked.what == "fetch" else check_set(name, root, asked.json)
 
@@ -56,7 +71,7 @@ def list_sets(as_json: bool) -> int:
 
 def fetch_set(name: str, root: Path) -> int:
     """Fetches a set, and prints where it is."""
-    from vaescope.cli.progress import Download
+    from vaescope.progress import Download
     from vaescope.data.fetch import fetch
 
     if name == "idx":
@@ -86,3 +101,77 @@ def check_set(name: str, root: Path, as_json: bool) -> int:
             print("              " + ", ".join(f"{name} {count:,}" for name, count in counts))
     print("  duplicates  " + ", ".join(f"{pair} {count}" for pair, count in found["duplicates"].items()))
     return 0
+
+
+def is_own(where: str) -> bool:
+    """Whether this is a place where the user's own images are, and no set with a name."""
+    return where not in NAMED and (where.startswith("hf:") or Path(where).exists() or "/" in where)
+
+
+def check_own(where: str, as_json: bool) -> int:
+    """Prints what the user's own images are, and what would be done with them."""
+    from vaescope.progress import Download
+    from vaescope.data.own import open_source
+    from vaescope.data.survey import survey
+    from vaescope.picks import pick
+
+    found = survey(open_source(where), deep=True, progress=Download())
+    picks = pick(found) if found.sizes else None
+    if as_json:
+        print(json.dumps(record(found) | {"picked": picks and picks.data | picks.rest}))
+    else:
+        print("\n".join([*table(found), *(told(picks) if picks else ())]))
+    return 2 if found.bad else 0
+
+
+def record(found: "Survey") -> dict[str, Any]:
+    """A survey as what JSON can hold."""
+    plain = asdict(found)
+    named = {
+        "sizes": {f"{height}x{width}": count for (height, width), count in found.sizes.items()},
+        "parts": {part or "": count for part, count in found.parts.items()},
+        "shared": {"/".join(pair): count for pair, count in found.shared.items()},
+    }
+    return plain | named
+
+
+def table(found: "Survey", most: int = 10) -> list[str]:
+    """A survey in lines."""
+
+    def counts(values: Counter[Any], name: Callable[[Any], str] = str) -> str:
+        listed = [f"{name(value)} {count:,}" for value, count in values.most_common(most)]
+        return ", ".join(listed) + (f" and {len(values) - most:,} more" if len(values) > most else "")
+
+    def row(head: str, text: str) -> list[str]:
+        return [f"  {head:<11} {text}"] if text else []
+
+    low, high = found.extremes
+    parts = {part: count for part, count in found.parts.items() if part}
+    shared = ", ".join(f"{'/'.join(pair)} {count:,}" for pair, count in found.shared.items())
+    return [
+        f"{found.title}: {found.count:,} images, {len(found.bad):,} of them cannot be read",
+        *row("sizes", counts(found.sizes, lambda size: f"{size[0]}x{size[1]}")),
+        *row("kinds", counts(found.modes)),
+        *row("bits", counts(found.bits)),
+        *row(
+            "values",
+            f"{low:.2f} to {high:.2f} of the largest, in the first {found.sampled:,}"
+            + (": black and white" if found.two_valued else ""),
+        ),
+        *row("classes", counts(found.classes)),
+        *row("", f"{found.unlabelled:,} have no class" if found.unlabelled else ""),
+        *row("splits", counts(Counter(parts))),
+        *row("duplicates", f"{found.duplicates:,}" + (f"; across splits {shared}" if shared else "")),
+        *row("ignored", ", ".join(found.ignored[:most]) + (" ..." if len(found.ignored) > most else "")),
+        *(line for name, why in found.bad for line in row("unreadable", why)),
+    ]
+
+
+def told(picks: "Picks") -> list[str]:
+    """What would be done with images, as keys of a config."""
+    keys = {f"data.{key}": value for key, value in picks.data.items()} | picks.rest
+    why = dict(zip(("data.size", "model.likelihood", "model.network"), picks.why, strict=True))
+    lines = [
+        f"  --{key} {json.dumps(value)}" + (f"   # {why[key]}" if key in why else "") for key, value in keys.items()
+    ]
+    return ["", "to train on them: vaescope train --data, with all of this unless you say otherwise:", *lines]

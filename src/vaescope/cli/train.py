@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 from vaescope import config
 from vaescope.card import Summary
 from vaescope.cli.options import report
-from vaescope.cli.progress import Bar, Download, display
+from vaescope.progress import Bar, Download, display
 from vaescope.data.dataset import HUB, OWN
 from vaescope.data.fetch import locate
 from vaescope.data.idx import read_bytes

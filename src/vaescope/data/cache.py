@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from vaescope.data.ahead import ahead
-from vaescope.data.fetch import Progress, Report
+from vaescope.data.fetch import IMAGES, Progress, Report
 from vaescope.data.idx import Array
 from vaescope.data.images import ImageSet, Split
 from vaescope.data.items import Item, Part, Source
@@ -196,7 +196,7 @@ def decoded(
     for done, result in enumerate(ahead(work, source.items()), 1):
         yield result
         if progress:
-            progress("decoding", done, len(source))
+            progress(IMAGES, done, len(source))
 
 
 def _bytes(content: Path | bytes) -> bytes:

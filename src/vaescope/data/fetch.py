@@ -24,7 +24,10 @@ from vaescope.files import atomic_folder
 
 Report = Callable[[str], None]
 Progress = Callable[[str, int, int], None]
-"""Is told, again and again: the name of a file, the bytes so far, the bytes in all (0 if the server does not say)."""
+"""Is told, again and again: the name of a file, the bytes so far, the bytes in all (0 if the server does not say). Or
+:data:`IMAGES`, and how many of how many have been looked at."""
+
+IMAGES = "images"
 
 log = logging.getLogger(__name__).info
 

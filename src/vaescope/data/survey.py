@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from vaescope.data.ahead import ahead
+from vaescope.data.fetch import IMAGES, Progress
 from vaescope.data.idx import Array
 from vaescope.data.items import Item, Part, Source
 from vaescope.data.pixels import Form, Look, decode, look
@@ -22,8 +23,6 @@ SAMPLE = 300
 """So many of the first images are decoded for their values in any case."""
 
 Key = TypeVar("Key")
-Progress = Callable[[int, int], None]
-"""Is told again and again: the images so far, the images in all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +122,7 @@ def survey(source: Source, deep: bool = False, progress: Progress | None = None)
     for found in ahead(lambda task: _examine(*task), tasks):
         tally.add(found)
         if progress:
-            progress(tally.count, len(source))
+            progress(IMAGES, tally.count, len(source))
     return tally.survey(deep)
 
 

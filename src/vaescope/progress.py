@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vaescope.data.fetch import IMAGES
 from vaescope.objectives import Terms
 from vaescope.training import Observer, State
 
@@ -121,7 +122,7 @@ def display() -> Bar | Lines:
 
 
 class Download:
-    """Shows how far a download is, on a terminal only: ``(file, bytes done, bytes in all or 0)``."""
+    """Shows how far a download is, or a look at all images, on a terminal only."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
@@ -133,6 +134,9 @@ class Download:
         if not self.terminal or (now - self.spoken < SECONDS and done != total):
             return
         self.spoken = now
-        share = f" of {total / 1e6:.1f}" if total else ""
         end = "\n" if done == total else ""
-        print(f"\r{name}: {done / 1e6:.1f}{share} MB", end=end, file=sys.stderr, flush=True)
+        if name == IMAGES:
+            line = f"{done:,} of {total:,} images"
+        else:
+            line = f"{name}: {done / 1e6:.1f}" + (f" of {total / 1e6:.1f}" if total else "") + " MB"
+        print(f"\r{line}", end=end, file=sys.stderr, flush=True)
