@@ -25,13 +25,13 @@ def work(config: str, root: str | None) -> None:
     """The process of one tree: for every number of steps on standard input it prints the seconds they took."""
     import torch
 
-    from vaescope.cli.train import parser
     from vaescope.config import build, parse
     from vaescope.experiment import begin
+    from vaescope.request import parser
 
     made = parser()
     parsed = parse(made, ["--config", config, *(["--data.root", root] if root else [])])
-    for name in ("out", "resume", "json"):
+    for name in ("out", "resume", "json", "skip_bad"):
         parsed.pop(name)
     settings = build(made, parsed)
     state = begin(settings, settings.data.load(), torch.device("cpu"))

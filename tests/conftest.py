@@ -1,6 +1,6 @@
 """What the tests share: small real images, tiny models, and one trained run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,14 @@ TINY = [
     "--figures.frames", "6", "--figures.grid", "6", "--figures.samples", "9",
 ]  # fmt: skip
 """Arguments of a run that takes about a second."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests decode is not kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAESCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

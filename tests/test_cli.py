@@ -17,10 +17,10 @@ from safetensors import safe_open
 
 from vaescope import config
 from vaescope.cli import VERBS, main
-from vaescope.cli.train import contents, parser
 from vaescope.data.idx import write_idx
 from vaescope.data.sources import NAMED
 from vaescope.nets import Conv
+from vaescope.request import contents, parser
 from vaescope.run import Run
 
 PICTURES = {

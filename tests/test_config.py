@@ -12,11 +12,11 @@ from jsonargparse import ArgumentParser
 
 from vaescope import config
 from vaescope.choices import components, keys_of
-from vaescope.cli.train import dump, parser
 from vaescope.config import Config
 from vaescope.errors import UsageError
 from vaescope.nets import DeepConv
 from vaescope.objectives import Capacity
+from vaescope.request import dump, parser
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 

@@ -21,7 +21,8 @@ LAYERS = (
     {"choices"},
     {"config"},
     {"run", "card", "picks"},
-    {"experiment"},
+    {"experiment", "progress"},
+    {"request"},
     {"cli"},
     {"__main__"},
 )

@@ -12,7 +12,7 @@ are few, so that they can be said in a line each:
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,11 +65,11 @@ def pick(found: Survey, given: Mapping[str, Any] | None = None) -> Picks:
         found: What they are.
         given: Keys of the ``data`` part that are given, and so not picked.
     """
-    given = given or {}
-    size, why = (given["size"], "as asked for") if given.get("size") else pick_size(found.sizes)
+    given = understood(given or {})
+    size, why = (given["size"], "as asked for") if "size" in given else pick_size(found.sizes)
     bits = 16 if found.bits[16] > found.bits[8] else 8
     data: dict[str, Any] = {"size": list(size), "channels": found.common_channels, "bits": bits}
-    data |= {"targets": "binary" if found.two_valued else "grey"} | dict(given)
+    data |= {"targets": "binary" if found.two_valued else "grey"} | given
     values = data["channels"] * math.prod(size)
     flat = values <= FLAT
     batch, epochs = pick_training(round(0.8 * found.count), flat)
@@ -85,6 +85,17 @@ def pick(found: Survey, given: Mapping[str, Any] | None = None) -> Picks:
     }
     large = f"images have {values:,} values, {'at most' if flat else 'more than'} {FLAT:,}"
     return Picks(data, rest, (why, scored, large))
+
+
+def understood(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the keys that picks depend on, where they have a value that they may have; others are refused later."""
+    valid: dict[str, Callable[[Any], bool]] = {
+        "size": lambda size: isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size),
+        "channels": lambda channels: channels in KINDS,
+        "bits": lambda bits: bits in (8, 16),
+        "targets": lambda targets: targets in SCORES,
+    }
+    return {key: value for key, value in given.items() if key in valid and valid[key](value)}
 
 
 def pick_size(sizes: Counter[tuple[int, int]]) -> tuple[tuple[int, int], str]:

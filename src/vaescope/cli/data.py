@@ -71,8 +71,8 @@ def list_sets(as_json: bool) -> int:
 
 def fetch_set(name: str, root: Path) -> int:
     """Fetches a set, and prints where it is."""
-    from vaescope.progress import Download
     from vaescope.data.fetch import fetch
+    from vaescope.progress import Download
 
     if name == "idx":
         raise UsageError("idx is the name for your own files: put them into a folder and set data.root to it")
@@ -110,10 +110,10 @@ def is_own(where: str) -> bool:
 
 def check_own(where: str, as_json: bool) -> int:
     """Prints what the user's own images are, and what would be done with them."""
-    from vaescope.progress import Download
     from vaescope.data.own import open_source
     from vaescope.data.survey import survey
     from vaescope.picks import pick
+    from vaescope.progress import Download
 
     found = survey(open_source(where), deep=True, progress=Download())
     picks = pick(found) if found.sizes else None
@@ -171,7 +171,8 @@ def told(picks: "Picks") -> list[str]:
     """What would be done with images, as keys of a config."""
     keys = {f"data.{key}": value for key, value in picks.data.items()} | picks.rest
     why = dict(zip(("data.size", "model.likelihood", "model.network"), picks.why, strict=True))
-    lines = [
-        f"  --{key} {json.dumps(value)}" + (f"   # {why[key]}" if key in why else "") for key, value in keys.items()
-    ]
+    keys |= {"data.validation": 0.1, "data.test": 0.1}
+    why |= {"data.validation": "splits by a hash of each image's content, unless you have made them"}
+    comments = {key: f"   # {why[key]}" if key in why else "" for key in keys}
+    lines = [f"  --{key} {json.dumps(value)}{comments[key]}" for key, value in keys.items()]
     return ["", "to train on them: vaescope train --data, with all of this unless you say otherwise:", *lines]

@@ -1,61 +1,26 @@
 """``vaescope train``."""
 
-import hashlib
 import json
 import signal
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from jsonargparse import ArgumentParser, Namespace
 
 from vaescope import config
 from vaescope.card import Summary
 from vaescope.cli.options import report
-from vaescope.progress import Bar, Download, display
-from vaescope.data.dataset import HUB, OWN
-from vaescope.data.fetch import locate
-from vaescope.data.idx import read_bytes
-from vaescope.data.images import OWN as IDX
-from vaescope.data.own import open_source
-from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
-from vaescope.data.survey import Survey
-from vaescope.data.survey import survey as survey_of
 from vaescope.errors import UsageError
 from vaescope.experiment import train as train_run
-from vaescope.picks import Picks, in_words, pick
+from vaescope.progress import Bar, Download, display
+from vaescope.request import dump, expand_data, free_folder, parser
 from vaescope.training import Observer, State
-
-RUNS = Path("runs")
-
-
-def parser() -> ArgumentParser:
-    """The parser: every key of a config, and where the run goes."""
-    made = ArgumentParser(
-        prog="vaescope train",
-        description="Train a model as a config says, score it on the test images, and draw what it learned.",
-        epilog="example: vaescope train --config configs/main.yaml --trainer.epochs 5 --model.init_args.latent 3",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    config.add_arguments(made)
-    for action in made._actions:
-        if action.dest == "data":  # see expand_data
-            action.metavar = "NAME_OR_PATH"
-            action.help = "The name of an image set, a folder or file with your own images, or hf:NAME."
-    made.add_argument("--out", type=Path | None, default=None, help="The run folder; by default a new one in runs/.")
-    made.add_argument("--resume", type=Path | None, default=None, help="A run folder to go on with, as it was begun.")
-    made.add_argument("--skip-bad", action="store_true", help="Leave out files that cannot be read.")
-    made.add_argument("--json", action="store_true", help="Print the summary as JSON on standard output.")
-    return made
 
 
 def train(words: Sequence[str]) -> int:
     """Runs ``vaescope train``. Returns the exit code."""
     made = parser()
-    words, found = expand_data(words)
+    words, found = expand_data(words, report)
     parsed = config.parse(made, words)
     resume = parsed.pop("resume")
     out, as_json, _ = parsed.pop("out"), parsed.pop("json"), parsed.pop("skip_bad")
@@ -77,119 +42,6 @@ def train(words: Sequence[str]) -> int:
             shown.close()
     print(json.dumps(summary.record()) if as_json else describe(summary))
     return 128 + stop.signals[0] if summary.outcome == "interrupted" else 0
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a user's own images are, and what was picked for them."""
-
-    survey: Survey
-    picks: Picks
-
-    def in_words(self, settings: config.Config) -> list[str]:
-        """Three lines."""
-        return in_words(self.picks, self.survey, settings)
-
-
-def expand_data(words: Sequence[str]) -> tuple[list[str], Found | None]:
-    """Writes ``--data X`` out: a name as ``--data.name``, a folder or file as ``--data.root`` with the name of what is
-    in it, and for the user's own images with all that is picked for them. ``--skip-bad`` becomes a key too.
-
-    Returns:
-        The words, and what was found out about the user's own images.
-    """
-    words = ["--data.skip_bad=true" if word == "--skip-bad" else word for word in words]
-    expanded: list[str] = []
-    found: Found | None = None
-    rest = iter(words)
-    for word in rest:
-        flag, _, value = word.partition("=")
-        if flag != "--data":
-            expanded.append(word)
-            continue
-        value = value or next(rest, "")
-        if not value or value.startswith("--"):
-            raise UsageError(f"--data needs a name ({', '.join(NAMED)}), a folder or a file with images, or hf:NAME")
-        if value.startswith(HUB) or (Path(value).exists() and not is_named(Path(value))):
-            found = look_at(value, given(words))
-            place = ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
-            expanded += place + options({f"data.{key}": picked for key, picked in found.picks.data.items()})
-        elif Path(value).is_dir():
-            expanded += ["--data.root", value, "--data.name", contents(Path(value))]
-        elif "/" in value or "." in value:
-            raise UsageError(
-                f"--data {value} does not exist: give a folder or file with images, or one of {', '.join(NAMED)}"
-            )
-        else:
-            if value != IDX:
-                find(value)
-            expanded += ["--data.name", value]
-    return (options(found.picks.rest) if found else []) + expanded, found
-
-
-def is_named(path: Path) -> bool:
-    """Whether a folder holds the files of a named set, or such files of one's own."""
-    return path.is_dir() and any(locate(path, FILE_NAMES[role]) for role in ("train_images", "test_images"))
-
-
-def given(words: Sequence[str]) -> dict[str, Any]:
-    """The keys of the ``data`` part that stand among words, with their values."""
-    pairs = {flag.removeprefix("data."): value for flag, value in config.options(words) if flag.startswith("data.")}
-    return {key: config.plain(value) for key, value in pairs.items()}
-
-
-def options(keys: Mapping[str, Any]) -> list[str]:
-    """Keys and values as words of a command line."""
-    return [
-        word
-        for key, value in keys.items()
-        for word in (f"--{key}", value if isinstance(value, str) else json.dumps(value))
-    ]
-
-
-def look_at(where: str, given: Mapping[str, Any]) -> Found:
-    """Surveys the user's own images, and picks what is not given."""
-    source = open_source(where, given.get("classes", True) is not False)
-    report(f"looking at {len(source):,} images")
-    survey = survey_of(source)
-    survey.check()
-    return Found(survey, pick(survey, given))
-
-
-def contents(folder: Path) -> str:
-    """What a folder holds: the name of a set whose files it has, byte for byte, or ``idx`` for others.
-
-    Raises:
-        UsageError: If there are no images in it.
-    """
-    images = locate(folder, FILE_NAMES["train_images"])
-    if images is None or locate(folder, FILE_NAMES["test_images"]) is None:
-        names = f"{FILE_NAMES['train_images']} and {FILE_NAMES['test_images']}"
-        raise UsageError(f"--data {folder} holds no images to train on: it must have {names}, gzipped or not")
-    known = recognise(hashlib.sha256(read_bytes(images)).hexdigest())
-    if known and all(locate(folder, file.name) for file in find(known[0]).files.values()):
-        return known[0]
-    return IDX
-
-
-def free_folder(parsed: Namespace) -> Path:
-    """A run folder that does not exist yet, named after the config file: main, main-2, main-3 ..."""
-    files = parsed.get("config") or []
-    stem = Path(str(files[-1])).stem if files else "main"
-    number = 1
-    while True:
-        folder = RUNS / (stem if number == 1 else f"{stem}-{number}")
-        if not folder.exists():
-            return folder
-        number += 1
-
-
-def dump(made: ArgumentParser, parsed: Namespace) -> str:
-    """The config with every key written out, as YAML."""
-    kept = parsed.clone()
-    kept.pop("config", None)
-    text: str = made.dump(kept, skip_unset=False)
-    return "# Everything needed to repeat this run: vaescope train --config config.yaml\n" + text
 
 
 def resumed(folder: Path, words: Sequence[str]) -> config.Config:

@@ -211,10 +211,9 @@ def _bytes(content: Path | bytes) -> bytes:
 
 def _unreadable(source: Source, bad: Sequence[str]) -> str:
     """What is said of files that cannot be read: the first of them with the reason."""
-    others = f", and {len(bad) - 1:,} more" if len(bad) > 1 else ""
     return (
-        f"{bad[0]}{others}: {len(bad):,} of {len(source):,} images cannot be read; mend or remove them, or leave them "
-        "out with --skip-bad (vaescope data check lists all)"
+        f"{len(bad):,} of {len(source):,} images cannot be read (vaescope data check lists them): mend or remove them, "
+        f"or leave them out with --skip-bad; the first: {bad[0]}"
     )
 
 

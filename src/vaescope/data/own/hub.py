@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from vaescope.data.items import Content, Part
-from vaescope.data.own.folder import printable
 from vaescope.data.own.parquet import IMAGES, LABELS, ROWS, choose
 from vaescope.data.own.parts import PARTS, rank
 from vaescope.data.own.pieces import Piece, Pieces, digest_files
@@ -37,7 +36,7 @@ def read_hub(name: str, classes: bool = True) -> Pieces:
     found = [_piece(f"hf:{name}", splits[split], parts[split], classes) for split in used]
     ignored = [f"split {split}" for split in splits if split not in used]
     title = Path(name).resolve().name if Path(name).is_dir() else name
-    return Pieces(printable(title), [piece for piece, _ in found], f"hf:{name}", found[0][1], ignored=ignored)
+    return Pieces(title, [piece for piece, _ in found], f"hf:{name}", found[0][1], ignored=ignored)
 
 
 def _load(name: str) -> dict[str, Any]:

@@ -62,22 +62,28 @@ def check_alone(classes: Sequence[str], coded: Sequence[Array | None], where: ob
 
 def _column(labels: Given, where: object) -> Array:
     """Labels with shape (N,), as integers or as objects that are str or None."""
-    column = labels if isinstance(labels, np.ndarray) else _from_list(labels)
+    column = labels if isinstance(labels, np.ndarray) else np.array(labels, object)
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
     if column.ndim != 1:
         raise UsageError(f"{where} has labels of shape {column.shape}: expected one for each image, (N,); {WITHOUT}")
+    if column.dtype.kind == "O":
+        column = _from_objects(column, where)
     if column.dtype.kind in "SU":
-        return column.astype(str).astype(object)
+        column = column.astype(str).astype(object)
     if column.dtype.kind not in "biuO":
         raise UsageError(f"{where} has labels of type {column.dtype}: expected integers or names; {WITHOUT}")
     return column if column.dtype.kind == "O" else _numbers(column, where)
 
 
-def _from_list(labels: Sequence[int | str | None]) -> Array:
-    if any(isinstance(label, str) for label in labels):
-        return np.array([None if label is None else str(label) for label in labels], object)
-    return np.array([-1 if label is None else label for label in labels])
+def _from_objects(column: Array, where: object) -> Array:
+    """Numbers if all are numbers, None as -1; else names."""
+    values = column.tolist()
+    if all(value is None or isinstance(value, int | np.integer) for value in values):
+        return np.array([-1 if value is None else value for value in values])
+    if strange := [value for value in values if not isinstance(value, str | None)]:
+        raise UsageError(f"{where} has the label {strange[0]!r} among others: expected integers or names; {WITHOUT}")
+    return column
 
 
 def _numbers(column: Array, where: object) -> Array:

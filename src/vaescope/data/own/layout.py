@@ -138,7 +138,7 @@ def _values(stored: Stored, path: Path | None) -> tuple[Callable[[Array], Array]
 
 
 def _round(rows: Array) -> Array:
-    return np.rint(rows.astype(np.promote_types(rows.dtype, np.float32)) * 255).astype(np.uint8)
+    return np.rint(rows * 255).astype(np.uint8)
 
 
 def _extremes(stored: Stored) -> str:

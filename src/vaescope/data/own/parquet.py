@@ -49,7 +49,7 @@ def read_parquet(root: Path, files: Sequence[str], classes: bool = True) -> Piec
     if any(found != names[0] for found in names):
         raise UsageError(f"{where}: its files name other classes: give files of one set; {WITHOUT}")
     title = where.stem if len(files) == 1 else root.resolve().name
-    return Pieces(printable(title), pieces, where, names[0])
+    return Pieces(title, pieces, where, names[0])
 
 
 def choose(columns: Sequence[str], wanted: Sequence[str]) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaescope.data.items import Content, Item, Part, Source
+from vaescope.data.own.folder import printable
 from vaescope.data.own.labels import WITHOUT, Given, number
 from vaescope.data.own.parts import meant
 from vaescope.data.own.remembered import digests, hasher
@@ -65,7 +66,7 @@ class Pieces(Source):
         parts = meant({k: piece.named for k, piece in enumerate(pieces) if piece.count}, where)
         self._parts = [parts.get(k) for k in range(len(pieces))]
         self._pieces, self._names, self.ignored = tuple(pieces), names, tuple(ignored)
-        super().__init__(title, found, frozenset(part for part in self._parts if part))
+        super().__init__(printable(title), found, frozenset(part for part in self._parts if part))
 
     def __len__(self) -> int:
         return sum(piece.count for piece in self._pieces)

@@ -1,0 +1,196 @@
+"""From what a user asks for to a run: a config with everything written out, and the folder that it goes to.
+
+``--data X`` stands for several keys: where the images are and, if they are the user's own, all that is picked for them.
+What is picked gives way to whatever a config file or an option says.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from vaescope import config
+from vaescope.config import Config
+from vaescope.data.dataset import DECODED, HUB, OWN, ImageData
+from vaescope.data.fetch import Report, locate, log
+from vaescope.data.idx import read_bytes
+from vaescope.data.images import OWN as IDX
+from vaescope.data.items import Source
+from vaescope.data.own import open_source
+from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
+from vaescope.data.survey import Survey, survey
+from vaescope.errors import UsageError
+from vaescope.picks import Picks, in_words, pick
+
+RUNS = Path("runs")
+
+
+def parser() -> ArgumentParser:
+    """The parser: every key of a config, and where the run goes."""
+    made = ArgumentParser(
+        prog="vaescope train",
+        description="Train a model as a config says, score it on the test images, and draw what it learned.",
+        epilog="example: vaescope train --config configs/main.yaml --trainer.epochs 5 --model.init_args.latent 3",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    config.add_arguments(made)
+    for action in made._actions:
+        if action.dest == "data":  # see expand_data
+            action.metavar = "NAME_OR_PATH"
+            action.help = "The name of an image set, a folder or file with your own images, or hf:NAME."
+    made.add_argument("--out", type=Path | None, default=None, help="The run folder; by default a new one in runs/.")
+    made.add_argument("--resume", type=Path | None, default=None, help="A run folder to go on with, as it was begun.")
+    made.add_argument("--skip-bad", action="store_true", help="Leave out files that cannot be read.")
+    made.add_argument("--json", action="store_true", help="Print the summary as JSON on standard output.")
+    return made
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a user's own images are, and what was picked for them."""
+
+    survey: Survey
+    picks: Picks
+
+    def in_words(self, settings: Config) -> list[str]:
+        """Three lines."""
+        return in_words(self.picks, self.survey, settings)
+
+
+def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], Found | None]:
+    """Writes ``--data X`` out: a name as ``--data.name``, a folder or file as ``--data.root`` with the name of what is
+    in it, and for the user's own images with all that is picked for them. ``--skip-bad`` becomes a key too.
+
+    Args:
+        words: Words of a command line.
+        report: Is told in one line what is being done.
+
+    Returns:
+        The words, and what was found out about the user's own images.
+    """
+    words = ["--data.skip_bad=true" if word == "--skip-bad" else word for word in words]
+    expanded: list[str] = []
+    found: Found | None = None
+    rest = iter(words)
+    for word in rest:
+        flag, _, value = word.partition("=")
+        if flag != "--data":
+            expanded.append(word)
+            continue
+        value = value or next(rest, "")
+        if not value or value.startswith("--"):
+            raise UsageError(f"--data needs a name ({', '.join(NAMED)}), a folder or a file with images, or hf:NAME")
+        if is_own(value):
+            asked = given(words)
+            source = open_source(value, asked.get("classes", True) is not False)
+            report(f"looking at {len(source):,} images")
+            found = look_at(source, asked)
+            place = ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
+            expanded += place + options({f"data.{key}": picked for key, picked in found.picks.data.items()})
+        else:
+            expanded += named(value)
+    return (options(found.picks.rest) if found else []) + expanded, found
+
+
+def of_source(source: Source, words: Sequence[str], report: Report = log) -> tuple[list[str], Found]:
+    """The words for images that are in no file: they are decoded into the cache, which then stands in the config.
+
+    Args:
+        source: The images.
+        words: Words of a command line, for everything else.
+        report: Is told in one line what is being done.
+    """
+    found = look_at(source, given(words))
+    picked = found.picks.data
+    data = ImageData(name=OWN, **(picked | {"size": tuple(picked["size"])}))
+    place = {"data.name": DECODED, "data.root": str(data.prepare(source, report))}
+    place |= {f"data.{key}": value for key, value in picked.items()}
+    return [*options(found.picks.rest), *words, *options(place)], found
+
+
+def is_own(where: str) -> bool:
+    """Whether images of the user's own are there, rather than a set with a name or the four files of one."""
+    return where.startswith(HUB) or (Path(where).exists() and not is_named(Path(where)))
+
+
+def named(value: str) -> list[str]:
+    """The words for a set with a name, or a folder that holds its files.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if Path(value).is_dir():
+        return ["--data.root", value, "--data.name", contents(Path(value))]
+    if "/" in value or "." in value:
+        known = ", ".join(NAMED)
+        raise UsageError(f"--data {value} does not exist: give a folder or file with images, or one of {known}")
+    if value != IDX:
+        find(value)
+    return ["--data.name", value]
+
+
+def is_named(path: Path) -> bool:
+    """Whether a folder holds the files of a named set, or such files of one's own."""
+    return path.is_dir() and any(locate(path, FILE_NAMES[role]) for role in ("train_images", "test_images"))
+
+
+def given(words: Sequence[str]) -> dict[str, Any]:
+    """The keys of the ``data`` part that stand among words, with their values. What a value may be is checked later."""
+    pairs = {flag.removeprefix("data."): value for flag, value in config.options(words) if flag.startswith("data.")}
+    return {key: config.plain(value) for key, value in pairs.items()}
+
+
+def options(keys: Mapping[str, Any]) -> list[str]:
+    """Keys and values as words of a command line."""
+    pairs = ((f"--{key}", value if isinstance(value, str) else json.dumps(value)) for key, value in keys.items())
+    return [word for pair in pairs for word in pair]
+
+
+def look_at(source: Source, asked: Mapping[str, Any]) -> Found:
+    """Surveys images, and picks what is not asked for."""
+    found = survey(source)
+    found.check()
+    return Found(found, pick(found, asked))
+
+
+def contents(folder: Path) -> str:
+    """What a folder holds: the name of a set whose files it has, byte for byte, or ``idx`` for others.
+
+    Raises:
+        UsageError: If there are no images in it.
+    """
+    images = locate(folder, FILE_NAMES["train_images"])
+    if images is None or locate(folder, FILE_NAMES["test_images"]) is None:
+        names = f"{FILE_NAMES['train_images']} and {FILE_NAMES['test_images']}"
+        raise UsageError(f"--data {folder} holds no images to train on: it must have {names}, gzipped or not")
+    known = recognise(hashlib.sha256(read_bytes(images)).hexdigest())
+    if known and all(locate(folder, file.name) for file in find(known[0]).files.values()):
+        return known[0]
+    return IDX
+
+
+def free_folder(parsed: Namespace) -> Path:
+    """A run folder that does not exist yet, named after the config file, or after one's own images where there is none:
+    main, main-2, main-3 ..."""
+    files = parsed.get("config") or []
+    own = "" if parsed.data.name in (*NAMED, IDX, DECODED) else Path(str(parsed.data.root)).stem
+    stem = Path(str(files[-1])).stem if files else own or "main"
+    number = 1
+    while True:
+        folder = RUNS / (stem if number == 1 else f"{stem}-{number}")
+        if not folder.exists():
+            return folder
+        number += 1
+
+
+def dump(made: ArgumentParser, parsed: Namespace) -> str:
+    """The config with every key written out, as YAML."""
+    kept = parsed.clone()
+    kept.pop("config", None)
+    text: str = made.dump(kept, skip_unset=False)
+    return "# Everything needed to repeat this run: vaescope train --config config.yaml\n" + text
