@@ -237,7 +237,7 @@ def test_mistakes_are_told_in_one_line(
     for words, expected in {
         ("trian",): "did you mean train?",
         ("train", "--data", "fashion-mnits"): "fashion-mnist",
-        ("train", "--data", "./nowhere"): "no folder",
+        ("train", "--data", "./nowhere"): "does not exist",
         ("train", "--data"): "--data needs a name",
         ("train", *TINY, "--trainer.batch_size", "500"): "200 training images",
         ("train", *TINY, "--model.likelihood", "Gaussian"): "data.targets to grey",
@@ -260,7 +260,7 @@ def test_mistakes_are_told_in_one_line(
         ): "use the prior StandardNormal and the posterior DiagonalNormal",
         ("train", *TINY, "--figures.grid", "100000"): "from 2 to 50",
         ("train", *TINY, "--trainer", "other.yaml"): "--trainer other.yaml is no key",
-        ("train", "--data", str(tmp_path)): "holds no images",
+        ("train", "--data", str(tmp_path)): "holds no pictures",
         ("train", "--resume", run): "is finished",
         ("sample", str(tmp_path)): "no run folder",
         ("sample", run, "-n", "0"): "from 1 to 1,000,000",
