@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
-    {"errors", "files", "streams"},
+    {"errors"},
+    {"files", "optional", "streams"},
     {"distributions", "nets", "data", "figures"},
     {"families"},
     {"conditional", "priors"},
@@ -21,7 +22,7 @@ LAYERS = (
     {"choices"},
     {"config"},
     {"run", "card"},
-    {"experiment"},
+    {"experiment", "export"},
     {"cli"},
     {"__main__"},
 )
