@@ -22,7 +22,7 @@ LAYERS = (
     {"choices"},
     {"config"},
     {"run", "card"},
-    {"experiment", "export"},
+    {"experiment", "export", "hub"},
     {"cli"},
     {"__main__"},
 )

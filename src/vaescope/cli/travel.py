@@ -1,4 +1,4 @@
-"""``vaescope export``: how a model leaves."""
+"""``vaescope export``, ``push`` and ``pull``: how a model leaves, and how one arrives."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,4 +35,42 @@ def export(words: Sequence[str]) -> int:
     for path, differences in zip(left.files, left.differences, strict=True):
         far = ", ".join(f"{name} {difference:.1e}" for name, difference in differences.items())
         print(f"{path}  largest difference: {far}")
+    return 0
+
+
+def push(words: Sequence[str]) -> int:
+    """Runs ``vaescope push``."""
+    made = Parser(
+        "Upload a run to the Hugging Face Hub, in one commit: config.yaml, model.safetensors, README.md,\n"
+        "metrics.jsonl and figures/; neither checkpoints nor frames.npz. Log in first: `hf auth login`, or HF_TOKEN.",
+        "vaescope push runs/main user/name --private",
+        "vaescope push",
+    )
+    made.add_argument("run", type=Path, help="the run folder")
+    made.add_argument("repository", help="user/name; made if it is not there")
+    made.add_argument("--private", action="store_true", help="let nobody else see it")
+    made.add_argument("--message", help="what the commit is called")
+    asked = made.parse_args(words)
+    from vaescope.hub import push as push_run
+
+    print(push_run(asked.run, asked.repository, asked.private, asked.message, report=report))
+    return 0
+
+
+def pull(words: Sequence[str]) -> int:
+    """Runs ``vaescope pull``."""
+    made = Parser(
+        "Download a run from the Hugging Face Hub. Only the files that `vaescope push` uploads are fetched, none is\n"
+        "executed, and the run is kept only if it loads.",
+        "vaescope pull user/name -o runs/theirs",
+        "vaescope pull",
+    )
+    made.add_argument("repository", help="user/name")
+    made.add_argument("-o", "--out", type=Path, help="the run folder to make (runs/NAME)")
+    asked = made.parse_args(words)
+    from vaescope.hub import pull as pull_run
+
+    out = asked.out or Path("runs") / asked.repository.rsplit("/", 1)[-1]
+    with writing(out):
+        print(pull_run(asked.repository, out, report=report).folder)
     return 0
