@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
-    {"errors", "files", "streams"},
+    {"errors"},
+    {"files", "optional", "streams"},
     {"distributions", "nets", "data", "figures"},
     {"families"},
     {"conditional", "priors"},
@@ -21,8 +22,9 @@ LAYERS = (
     {"choices"},
     {"config"},
     {"run", "card", "picks"},
-    {"experiment", "progress"},
+    {"experiment", "export", "hub", "progress"},
     {"request"},
+    {"api"},
     {"cli"},
     {"__main__"},
 )

@@ -11,15 +11,18 @@
     run = vs.load("runs/images")          # another day
 """
 
+import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vaescope import config as configs
+from vaescope.data.fetch import Report, log
 from vaescope.data.own import from_arrays
 from vaescope.errors import UsageError
 from vaescope.experiment import train as train_run
-from vaescope.progress import Download, display, quiet, say
+from vaescope.progress import Download, display
 from vaescope.request import dump, expand_data, free_folder, of_source, options, parser
 from vaescope.run import Run
 
@@ -65,7 +68,7 @@ def train(
         >>> run.encode("photos/").shape  # doctest: +SKIP
         (200, 2)
     """
-    report = say if verbose else quiet
+    report: Report = partial(print, file=sys.stderr, flush=True) if verbose else log
     short = {"model.latent": latent, "trainer.epochs": epochs, "seed": seed}
     asked = {key: value for key, value in short.items() if value is not None} | dict(keys or {})
     words = [*(["--config", str(config)] if config else []), *options(asked)]

@@ -34,9 +34,7 @@ class Asked:
     labels: Tensor | None
 
 
-def asked(
-    source: Source, form: Form, skip_bad: bool = False, progress: Progress | None = None
-) -> Iterator[Asked]:
+def asked(source: Source, form: Form, skip_bad: bool = False, progress: Progress | None = None) -> Iterator[Asked]:
     """All images of a source in their order. Memory does not grow with their number.
 
     Args:
