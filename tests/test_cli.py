@@ -272,6 +272,7 @@ def test_mistakes_are_told_in_one_line(
         ("sample",): "required",
         ("encode", run, "-o", "a.txt"): ".npz or .csv",
         ("encode", run, str(file), "-o", "a.npz"): str(file),
+        ("encode", run, "-o", str(file / "a.npz")): "cannot be written",
         ("reconstruct", run, "nowhere.png"): "nowhere.png",
         ("data", "fetch", "mnits"): "mnist",
         ("data", "check", "mnist", "--root", str(tmp_path)): "vaescope data fetch mnist",

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
     {"errors", "files", "streams"},
-    {"distributions", "nets", "data", "figures"},
+    {"distributions", "nets", "data", "figures", "tables"},
     {"families"},
     {"conditional", "priors"},
     {"models"},

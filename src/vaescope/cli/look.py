@@ -1,6 +1,5 @@
 """``vaescope sample``, ``reconstruct``, ``encode`` and ``figures``: what can be asked of a trained model."""
 
-import csv
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from vaescope.objectives import distortion, rate
 from vaescope.pictures import reconstruct as draw_reconstructions
 from vaescope.pictures import sample as draw_samples
 from vaescope.run import Run
+from vaescope.tables import Table
 
 
 def sample(words: Sequence[str]) -> int:
@@ -91,17 +91,19 @@ def encode(words: Sequence[str]) -> int:
         "vaescope encode",
     )
     add_images(made)
-    made.add_argument("-o", "--out", type=Path, required=True, help="a .npz or .csv file")
+    made.add_argument("-o", "--out", type=Path, required=True, help="a .npz, .csv or .parquet file")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
-    out = output(asked.out, (".npz", ".csv"))
+    out = Table(asked.out)
     found = read(run, asked.images, asked.label)
     columns = latents(run, found.examples)
     if found.labels is not None:
         columns["label"] = found.labels.numpy()
-    with writing(out):
-        write_table(out, columns)
-    print(out)
+    if out.path.suffix != ".npz":  # where the place of an array is its number
+        columns = {"index": np.arange(len(found.examples)), **columns}
+    with out as table:
+        table.add(columns)
+    print(out.path)
     return 0
 
 
@@ -231,23 +233,6 @@ def standard_deviation(q: Distribution) -> Tensor | None:
         return q.stddev
     except NotImplementedError:
         return None
-
-
-def write_table(path: Path, columns: dict[str, np.ndarray]) -> None:
-    """Writes columns of numbers as ``.npz``, or as ``.csv`` with one column a number."""
-    with atomic_file(path) as temporary:
-        if path.suffix == ".npz":
-            np.savez_compressed(temporary, **columns)  # type: ignore[arg-type]
-            return
-        flat = {
-            f"{name}{i + 1}" if column.ndim > 1 else name: values
-            for name, column in columns.items()
-            for i, values in enumerate(column.T if column.ndim > 1 else [column])
-        }
-        with temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["index", *flat])
-            writer.writerows(zip(range(len(next(iter(flat.values())))), *flat.values(), strict=True))
 
 
 def output(path: Path, endings: tuple[str, ...]) -> Path:
