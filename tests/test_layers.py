@@ -21,6 +21,7 @@ LAYERS = (
     {"choices"},
     {"config"},
     {"run", "card"},
+    {"encoding"},
     {"experiment"},
     {"cli"},
     {"__main__"},

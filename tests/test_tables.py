@@ -2,7 +2,6 @@
 
 import csv
 import math
-import resource
 import sys
 import tracemalloc
 import zipfile
@@ -212,12 +211,12 @@ def test_an_interrupted_table_leaves_what_was_there(ending: str, before: bytes |
     )
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of a process")
 @pytest.mark.parametrize("rows", [300, 30_000])
 @pytest.mark.parametrize("ending", FORMATS)
 def test_a_full_disk_is_one_line_and_leaves_nothing(ending: str, rows: int, tmp_path: Path) -> None:
     """Whether it shows while rows are written or only at the end. A limit on the size of files stands for the disk."""
     needed(ending)
+    resource = pytest.importorskip("resource")
     noise = np.random.default_rng(0).normal(size=(rows, 4))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 

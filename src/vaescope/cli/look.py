@@ -8,20 +8,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from vaescope.cli.options import Parser, positive, report, seed, temperature, writing
 from vaescope.data.arrays import read_images
 from vaescope.data.examples import Examples
-from vaescope.distributions import centre
+from vaescope.encoding import rows
+from vaescope.encoding import sample as draw_samples
 from vaescope.errors import UsageError
 from vaescope.figures import tiles
 from vaescope.files import atomic_file
 from vaescope.metrics.bound import CHUNK
-from vaescope.models import SemiVAE, aside
-from vaescope.objectives import distortion, rate
+from vaescope.models import SemiVAE
 from vaescope.pictures import reconstruct as draw_reconstructions
-from vaescope.pictures import sample as draw_samples
 from vaescope.run import Run
 from vaescope.tables import Table
 
@@ -38,18 +36,15 @@ def sample(words: Sequence[str]) -> int:
     made.add_argument("-o", "--out", type=Path, help="a .png, or .npz for the greys as bytes (RUN/samples.png)")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
-    labels = torch.arange(asked.n) % max(1, len(run.classes))
-    if asked.label is not None:
-        labels = labels.new_full((asked.n,), find_class(run, asked.label))
-    context = run.model.context(labels)
-    images = draw_samples(run.model, run.config.data.target, asked.n, asked.temperature, asked.seed, context)
+    label = None if asked.label is None else find_class(run, asked.label)
+    images = draw_samples(run, asked.n, asked.temperature, asked.seed, label)
     out = output(asked.out or run.folder / "samples.png", (".png", ".npz"))
     with writing(out):
         if out.suffix == ".npz":
             with atomic_file(out) as temporary:
                 np.savez_compressed(temporary, images=(images * 255).round().astype(np.uint8))
         else:
-            of = "" if asked.label is None else f" of {run.classes[int(labels[0])]}"
+            of = "" if label is None else f" of {run.classes[label]}"
             title = f"{asked.n} samples{of} at temperature {asked.temperature:g}"
             footer = f"run {run.folder.name} · step {run.step:,} · seed {asked.seed}"
             tiles.samples(out, images, title=title, footer=footer)
@@ -86,7 +81,8 @@ def encode(words: Sequence[str]) -> int:
         "Write the latents of images to a file: mean (the centre of the posterior), scale (its standard deviation,\n"
         "where the posterior has one), elbo (in nats, but not of an autoencoder, which has none), label (where it is\n"
         "known) and predicted (by a model with a classifier).\n"
-        "The same images give the same file: the one draw of the latents in the ELBO has a fixed seed.",
+        "The same image gives the same row, whatever else is asked about: the one draw of the latents in its ELBO\n"
+        "comes from a hash of it.",
         "vaescope encode runs/main -o latents.npz",
         "vaescope encode",
     )
@@ -96,13 +92,14 @@ def encode(words: Sequence[str]) -> int:
     run = Run.load(asked.run)
     out = Table(asked.out)
     found = read(run, asked.images, asked.label)
-    columns = latents(run, found.examples)
-    if found.labels is not None:
-        columns["label"] = found.labels.numpy()
-    if out.path.suffix != ".npz":  # where the place of an array is its number
-        columns = {"index": np.arange(len(found.examples)), **columns}
+    done = 0
     with out as table:
-        table.add(columns)
+        for columns in rows(run, found.examples.split(CHUNK)):
+            number = np.arange(done, done + len(columns["mean"]))
+            done += len(number)
+            index = {} if out.path.suffix == ".npz" else {"index": number}  # there it is the place in the array
+            label = {} if found.labels is None else {"label": found.labels.numpy()[number]}
+            table.add({**index, **columns, **label})
     print(out.path)
     return 0
 
@@ -170,7 +167,7 @@ def read(run: Run, path: Path | None, label: str | None = None) -> Asked:
         raise UsageError(f"{run.folder} is conditioned on labels: give the class of {path} with --label, {names(run)}")
     images = torch.from_numpy(read_images(path, run.shape))
     labels = None if number is None else torch.full((len(images),), number)
-    return Asked(images, Examples(target.evaluation([images])[0], run.model.context(labels)), labels, path.name)
+    return Asked(images, Examples(target.alone(images), run.model.context(labels)), labels, path.name)
 
 
 def find_class(run: Run, text: str) -> int:
@@ -195,44 +192,6 @@ def names(run: Run) -> str:
     """The names of the classes that there are to choose from, or the first of them."""
     listed = ", ".join(run.classes[:10])
     return f"one of {listed}" + (f" ... {run.classes[-1]}" if len(run.classes) > 10 else "")
-
-
-def latents(run: Run, examples: Examples) -> dict[str, np.ndarray]:
-    """The posterior of every image and the bound on its log-likelihood, as the run is scored.
-
-    Args:
-        run: The run.
-        examples: The images as the model is shown them.
-
-    Returns:
-        ``mean``, the centre of the posterior, with shape (N, D); where there is one, ``scale`` with the same shape;
-        where there is a rate, ``elbo`` with shape (N,) in nats, at one draw of the latents; of a model with a
-        classifier, ``predicted`` with shape (N,).
-    """
-    rows: list[dict[str, Tensor]] = []
-    point = run.model.posterior.family.degenerate
-    with aside(run.model, seed=0):
-        for part in examples.split(CHUNK):
-            q = run.model.infer(part.values, part.context)
-            row = {"mean": centre(q)}
-            scale = None if point else standard_deviation(q)
-            if scale is not None:
-                row["scale"] = scale
-            if not point:
-                trace = run.model(part.values, part.context)
-                row["elbo"] = -(distortion(trace, part.values) + rate(trace))
-            if isinstance(run.model, SemiVAE):
-                row["predicted"] = centre(run.model.classify(part.values)).argmax(-1)
-            rows.append(row)
-    return {name: torch.cat([row[name] for row in rows]).numpy() for name in rows[0]}
-
-
-def standard_deviation(q: Distribution) -> Tensor | None:
-    """The standard deviation of every latent, or nothing where the family knows none."""
-    try:
-        return q.stddev
-    except NotImplementedError:
-        return None
 
 
 def output(path: Path, endings: tuple[str, ...]) -> Path:

@@ -24,8 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaescope.streams import uniforms
+
 FIXED_DRAW_SEED = 777
 """The seed with which validation and test images have been binarised since the code of the VampPrior paper."""
+
+AT_ONCE = 500
+"""Images whose pixels are compared with random numbers at once: these take eight bytes each."""
 
 TargetName = Literal["binary", "grey", "centred"]
 
@@ -65,6 +70,14 @@ class Target(ABC):
             splits: Bytes, each with shape (N, C, H, W): validation, then test if it is wanted.
         """
 
+    def alone(self, images: Tensor) -> Tensor:
+        """The values of images that are no split: what one becomes does not depend on the others.
+
+        Args:
+            images: Bytes, with shape (N, C, H, W).
+        """
+        return self.evaluation([images])[0]
+
     def floor(self, images: Tensor) -> float | None:
         """The loss in nats per image that no model can go below, where it is known.
 
@@ -98,6 +111,14 @@ class Binary(Target):
             torch.from_numpy(draw.astype(np.float32)).view(images.shape)
             for draw, images in zip(draws, splits, strict=True)
         ]
+
+    def alone(self, images: Tensor) -> Tensor:
+        """Binary values from random numbers that are a hash of each image."""
+        drawn = [
+            torch.from_numpy(uniforms(part.numpy(), math.prod(part.shape[1:]), "binary")) < part.flatten(1) / 255.0
+            for part in images.split(AT_ONCE)
+        ]
+        return torch.cat(drawn).float().view(images.shape)
 
     def floor(self, images: Tensor) -> float:
         """The entropy of the binary images given the grey ones, see :func:`irreducible_entropy`."""
