@@ -200,7 +200,7 @@ def real_images(run: Run, report: Report = log) -> tuple[Values, str]:
         some = images.validation
         shown = min(count, len(some))
         turns = torch.arange(count) % shown
-        greys = data.target.pixels(data.target.evaluation([some.images[:count]])[0])[turns]
+        greys = data.target.pixels(data.target.evaluation([some.images[:count]])[0].values)[turns]
         labels = {} if some.labels is None else {"labels": some.labels[:count][turns]}
         return {"images": greys} | labels, f"{shown} validation images of {images.title}"
     labels = {"labels": torch.arange(count) % max(1, len(run.classes))}

@@ -3,7 +3,7 @@
 from vaescope.models.aside import aside, encode, in_parts, reconstruct
 from vaescope.models.presets import Architecture, Flat
 from vaescope.models.semi import SemiSupervised, SemiVAE, each_label, known
-from vaescope.models.trace import Pick, Site, Trace, centre, draw, given, temper
+from vaescope.models.trace import Pick, Site, Trace, centre, draw, given, own_draw, temper
 from vaescope.models.vae import VAE
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "given",
     "in_parts",
     "known",
+    "own_draw",
     "reconstruct",
     "temper",
 ]
