@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,6 +29,7 @@ OTHERS = {"PowerSpherical": "HypersphericalUniform", "VonMisesFisher": "Hypersph
           "CategoricalCodes": "UniformCodes"}  # fmt: skip
 POSTERIORS = ["DiagonalNormal", "FullNormal", "InverseAutoregressive", "CategoricalCodes", "PointMass",
               "PowerSpherical", "VonMisesFisher"]  # fmt: skip
+TARGET = TARGETS["binary"]()
 KINDS = [*POSTERIORS, "labels", "semi"]
 
 
@@ -52,12 +52,6 @@ def make(kind: str) -> VAE:
     return stirred(Flat(latent=3, network=SMALL, posterior=getattr(families, kind), prior=prior)((1, 28, 28)))
 
 
-def run_of(model: VAE, target: str = "binary") -> Run:
-    """As much of a run as is needed."""
-    config = SimpleNamespace(data=SimpleNamespace(target=TARGETS[target]))  # type: ignore[index]
-    return SimpleNamespace(model=model, config=config, folder=Path("r"))  # type: ignore[return-value]
-
-
 def pictures_of(count: int, model: VAE) -> Examples:
     """Binary images that all differ, with labels where the model wants them."""
     source = torch.Generator().manual_seed(1)
@@ -66,9 +60,9 @@ def pictures_of(count: int, model: VAE) -> Examples:
     return Examples(values, model.context(torch.arange(count) % max(1, model.classes)))
 
 
-def table(run: Run, parts: list[Examples]) -> dict[str, np.ndarray]:
+def table(model: VAE, parts: list[Examples]) -> dict[str, np.ndarray]:
     """All rows of some parts."""
-    found = list(encoding.rows(run, parts))
+    found = list(encoding.rows(model, parts))
     return {name: np.concatenate([row[name] for row in found]) for name in found[0]}
 
 
@@ -82,17 +76,17 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_row_depends_on_its_image_alone(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not on the others, nor on their order, nor on where chunks end, nor on what was drawn before."""
-    run = run_of(make(kind))
-    images = pictures_of(13, run.model)
-    whole = table(run, [images])
+    model = make(kind)
+    images = pictures_of(13, model)
+    whole = table(model, [images])
     torch.rand(7)
-    same(whole, table(run, [images[:]]))
-    same(whole, table(run, [images[i : i + 1] for i in range(13)]))
+    same(whole, table(model, [images[:]]))
+    same(whole, table(model, [images[i : i + 1] for i in range(13)]))
     order = np.random.default_rng(0).permutation(13)
-    same({name: column[order] for name, column in whole.items()}, table(run, [images[torch.from_numpy(order)]]))
-    same({name: column[[4, 4, 9]] for name, column in whole.items()}, table(run, [images[[4, 4, 9]]]))
+    same({name: column[order] for name, column in whole.items()}, table(model, [images[torch.from_numpy(order)]]))
+    same({name: column[[4, 4, 9]] for name, column in whole.items()}, table(model, [images[[4, 4, 9]]]))
     monkeypatch.setattr(encoding, "CHUNK", 3)
-    same(whole, table(run, list(images.split(5))))
+    same(whole, table(model, list(images.split(5))))
     if kind != "PointMass":
         assert len(set(whole["elbo"].tolist())) == 13
 
@@ -101,7 +95,7 @@ def test_a_row_depends_on_its_image_alone(kind: str, monkeypatch: pytest.MonkeyP
 def test_rows_are_those_of_the_model(kind: str) -> None:
     model = make(kind)
     images = pictures_of(6, model)
-    found = table(run_of(model), [images])
+    found = table(model, [images])
     with torch.no_grad():
         q = model.infer(images.values, images.context)
         assert np.allclose(found["mean"], centre(q), atol=1e-6)
@@ -110,7 +104,7 @@ def test_rows_are_those_of_the_model(kind: str) -> None:
         if "scale" in found:
             assert np.allclose(found["scale"], q.stddev, atol=1e-6)
         assert ("predicted" in found) == (kind == "semi")
-    assert np.array_equal(found["mean"], encoding.encode(run_of(model), images))
+    assert np.array_equal(found["mean"], encoding.encode(model, images))
     assert found["mean"].shape == (6, 3)
 
 
@@ -119,7 +113,7 @@ def test_the_elbo_is_unbiased_for_each_image_and_its_errors_average_out(kind: st
     """The errors of different images are independent. With one noise for all, their mean would not shrink."""
     model = make(kind)
     images = pictures_of(64 if kind in ("PowerSpherical", "VonMisesFisher") else 400, model)
-    mine = table(run_of(model), [images])["elbo"]
+    mine = table(model, [images])["elbo"]
     draws = []
     torch.manual_seed(5)
     with torch.no_grad():
@@ -134,8 +128,8 @@ def test_the_elbo_is_unbiased_for_each_image_and_its_errors_average_out(kind: st
 def test_the_score_is_within_the_errors_of_its_draws() -> None:
     model = make("DiagonalNormal")
     images = pictures_of(200, model)
-    mine = table(run_of(model), [images])["elbo"].mean()
-    scores = np.array([negative_elbo(model, images.values, seed=seed).negative_elbo for seed in range(20)])
+    mine = table(model, [images])["elbo"].mean()
+    scores = np.array([negative_elbo(model, images, seed=seed).negative_elbo for seed in range(20)])
     assert -mine == pytest.approx(scores.mean(), abs=4 * scores.std())
 
 
@@ -144,7 +138,7 @@ def test_one_encoder_pass_and_one_decoder_pass_a_chunk(monkeypatch: pytest.Monke
     for part in (model.posterior, model.likelihood):
         part.register_forward_hook(lambda *call: seen.append(len(call[1][0])))
     monkeypatch.setattr(encoding, "CHUNK", 4)
-    found = list(encoding.rows(run_of(model), [pictures_of(6, model)]))
+    found = list(encoding.rows(model, [pictures_of(6, model)]))
     assert seen == [4, 4, 2, 2]
     assert [len(row["mean"]) for row in found] == [4, 2]
 
@@ -162,7 +156,7 @@ def test_parts_are_asked_for_one_at_a_time_and_the_caller_is_left_alone() -> Non
     expected = torch.rand(3).tolist()
     torch.manual_seed(3)
     drawn = []
-    for done, _ in enumerate(encoding.rows(run_of(model), parts())):
+    for done, _ in enumerate(encoding.rows(model, parts())):
         assert asked == list(range(done + 1))
         assert model.training
         assert torch.is_grad_enabled()
@@ -172,24 +166,24 @@ def test_parts_are_asked_for_one_at_a_time_and_the_caller_is_left_alone() -> Non
 
 @pytest.mark.parametrize("kind", ["DiagonalNormal", "FullNormal", "labels", "semi", "PowerSpherical"])
 def test_a_likelihood_depends_on_its_image_alone(kind: str) -> None:
-    run = run_of(make(kind))
-    images = pictures_of(5, run.model)
-    whole = encoding.log_likelihood(run, images, 25)
+    model = make(kind)
+    images = pictures_of(5, model)
+    whole = encoding.log_likelihood(model, images, 25)
     assert whole.shape == (5,)
-    assert np.allclose(encoding.log_likelihood(run, images[[3, 1]], 25), whole[[3, 1]], atol=1e-3)
-    assert np.allclose([encoding.log_likelihood(run, images[i : i + 1], 25)[0] for i in range(5)], whole, atol=1e-3)
+    assert np.allclose(encoding.log_likelihood(model, images[[3, 1]], 25), whole[[3, 1]], atol=1e-3)
+    assert np.allclose([encoding.log_likelihood(model, images[i : i + 1], 25)[0] for i in range(5)], whole, atol=1e-3)
 
 
 def test_the_likelihood_is_that_of_quadrature() -> None:
     case = Quadrature()
     model, x = case.model(), case.images()
     exact = case.log_likelihood().detach().numpy()
-    many = encoding.log_likelihood(run_of(model), Examples(x), 1000)
+    many = encoding.log_likelihood(model, Examples(x), 1000)
     assert np.allclose(many, exact, atol=0.25)
     assert abs((many - exact).mean()) < 0.01
-    few = encoding.log_likelihood(run_of(model), Examples(x), 2)
+    few = encoding.log_likelihood(model, Examples(x), 2)
     assert few.mean() < many.mean() - 0.1  # a bound that rises
-    elbo = table(run_of(model), [Examples(x)])["elbo"]
+    elbo = table(model, [Examples(x)])["elbo"]
     assert elbo.mean() < few.mean()
 
 
@@ -316,39 +310,63 @@ def test_greys_are_themselves_alone(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["DiagonalNormal", "labels", "semi", "PointMass"])
 def test_what_is_decoded_is_what_pictures_show(kind: str) -> None:
-    run = run_of(make(kind))
-    images = pictures_of(6, run.model)
-    made = encoding.reconstruct(run, images)
+    model = make(kind)
+    images = pictures_of(6, model)
+    made = encoding.reconstruct(model, TARGET, images)
     assert made.shape == (6, 1, 28, 28)
     labels = None if images.context is None else images.context.argmax(-1).numpy()
-    assert np.allclose(encoding.decode(run, encoding.encode(run, images), labels), made, atol=1e-5)
-    drawn = encoding.sample(run, 5, 0.7, seed=3)
-    context = run.model.context(torch.arange(5) % 4) if run.model.classes else None
-    assert np.array_equal(drawn, pictures.sample(run.model, run.config.data.target, 5, 0.7, 3, context))
-    assert not np.array_equal(drawn, encoding.sample(run, 5, 0.7, seed=4))
-    if run.model.classes:
-        one = encoding.sample(run, 5, 0.7, seed=3, label=2)
+    assert np.allclose(encoding.decode(model, TARGET, encoding.encode(model, images), labels), made, atol=1e-5)
+    drawn = encoding.sample(model, TARGET, 5, 0.7, seed=3)
+    context = model.context(torch.arange(5) % 4) if model.classes else None
+    assert np.array_equal(drawn, pictures.sample(model, TARGET, 5, 0.7, 3, context))
+    assert not np.array_equal(drawn, encoding.sample(model, TARGET, 5, 0.7, seed=4))
+    if model.classes:
+        one = encoding.sample(model, TARGET, 5, 0.7, seed=3, label=2)
         assert np.allclose(one[2], drawn[2], atol=1e-6)
         assert not np.allclose(one[0], drawn[0], atol=1e-6)
 
 
-MISTAKES: dict[str, tuple[str, Callable[[Run], object], str]] = {
-    "one axis": ("DiagonalNormal", lambda run: encoding.decode(run, np.zeros(3)), "shape (3,): give latents"),
-    "other latents": ("DiagonalNormal", lambda run: encoding.decode(run, np.zeros((2, 4))), "shape (N, 3)"),
-    "no number": ("DiagonalNormal", lambda run: encoding.decode(run, np.full((1, 3), np.nan)), "not finite"),
-    "no labels": ("labels", lambda run: encoding.decode(run, np.zeros((2, 3))), "there are none"),
-    "labels": ("DiagonalNormal", lambda run: encoding.decode(run, np.zeros((2, 3)), [0, 1]), "knows no labels"),  # type: ignore[arg-type]
-    "one label": ("labels", lambda run: encoding.decode(run, np.zeros((2, 3)), np.zeros(1, int)), "give 2 whole"),
-    "half labels": ("labels", lambda run: encoding.decode(run, np.zeros((2, 3)), np.zeros(2)), "float64"),
-    "class 4": ("labels", lambda run: encoding.decode(run, np.zeros((2, 3)), np.array([0, 4])), "0 to 4: give"),
-    "sample class 4": ("semi", lambda run: encoding.sample(run, 1, label=4), "4 to 4: give numbers from 0 to 3"),
-    "no samples": ("DiagonalNormal", lambda run: encoding.sample(run, 0), "0 samples"),
-    "cold": ("DiagonalNormal", lambda run: encoding.sample(run, 1, -1.0), "temperature -1"),
-    "too cold": ("DiagonalNormal", lambda run: encoding.sample(run, 1, math.nan), "temperature nan"),
-    "an autoencoder": ("PointMass", lambda run: encoding.log_likelihood(run, pictures_of(1, run.model)), "point mass"),
+MISTAKES: dict[str, tuple[str, Callable[[VAE], object], str]] = {
+    "one axis": (
+        "DiagonalNormal",
+        lambda m: encoding.decode(m, TARGET, np.zeros(3)),
+        "shape (3,): give latents",
+    ),
+    "other latents": ("DiagonalNormal", lambda m: encoding.decode(m, TARGET, np.zeros((2, 4))), "shape (N, 3)"),
+    "no number": (
+        "DiagonalNormal",
+        lambda m: encoding.decode(m, TARGET, np.full((1, 3), np.nan)),
+        "not finite",
+    ),
+    "no labels": ("labels", lambda m: encoding.decode(m, TARGET, np.zeros((2, 3))), "there are none"),
+    "labels": (
+        "DiagonalNormal",
+        lambda m: encoding.decode(m, TARGET, np.zeros((2, 3)), [0, 1]),
+        "knows no labels",
+    ),  # type: ignore[arg-type]
+    "one label": (
+        "labels",
+        lambda m: encoding.decode(m, TARGET, np.zeros((2, 3)), np.zeros(1, int)),
+        "give 2 whole",
+    ),
+    "half labels": ("labels", lambda m: encoding.decode(m, TARGET, np.zeros((2, 3)), np.zeros(2)), "float64"),
+    "class 4": (
+        "labels",
+        lambda m: encoding.decode(m, TARGET, np.zeros((2, 3)), np.array([0, 4])),
+        "0 to 4: give",
+    ),
+    "sample class 4": (
+        "semi",
+        lambda m: encoding.sample(m, TARGET, 1, label=4),
+        "4 to 4: give numbers from 0 to 3",
+    ),
+    "no samples": ("DiagonalNormal", lambda m: encoding.sample(m, TARGET, 0), "0 samples"),
+    "cold": ("DiagonalNormal", lambda m: encoding.sample(m, TARGET, 1, -1.0), "temperature -1"),
+    "too cold": ("DiagonalNormal", lambda m: encoding.sample(m, TARGET, 1, math.nan), "temperature nan"),
+    "an autoencoder": ("PointMass", lambda m: encoding.log_likelihood(m, pictures_of(1, m)), "point mass"),
     "no draws": (
         "DiagonalNormal",
-        lambda run: encoding.log_likelihood(run, pictures_of(1, run.model), 0),
+        lambda m: encoding.log_likelihood(m, pictures_of(1, m), 0),
         "at least 1",
     ),
 }
@@ -357,7 +375,7 @@ MISTAKES: dict[str, tuple[str, Callable[[Run], object], str]] = {
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes_are_told_in_one_line(name: str) -> None:
     kind, ask, expected = MISTAKES[name]
-    assert expected in refused(ask, run_of(make(kind)))
+    assert expected in refused(ask, make(kind))
 
 
 def test_the_verb_writes_the_same_in_all_formats_and_for_one_image_as_for_all(run_folder: Path, tmp_path: Path) -> None:

@@ -162,16 +162,19 @@ class Run:
         Raises:
             UsageError: If they cannot be read, or for a label where there is none to give or one is missing.
         """
-        numbers = self._numbers(source, label)
+        return self._shown(source, self._numbers(source, label), label is not None, skip_bad, progress)
+
+    def _shown(
+        self, source: Source, numbers: Tensor | None, alike: bool, skip_bad: bool, progress: Progress | None
+    ) -> Iterator[Shown]:
+        """The same, with the number of the class of all images, or of every class of the source."""
         for part in asked(source, self.form, skip_bad, progress):
             context = None
             if numbers is not None:
-                found = numbers if part.labels is None or label is not None else numbers[part.labels]
+                found = numbers if part.labels is None or alike else numbers[part.labels]
                 context = self.model.context(found.expand(len(part.images)))
-            classes = source.classes if part.labels is not None else ()
-            yield Shown(
-                part.names, part.images, part.labels, classes, self.target.alone(part.images).conditioned(context)
-            )
+            examples = self.target.alone(part.images).conditioned(context)
+            yield Shown(part.names, part.images, part.labels, source.classes, examples)
 
     def _numbers(self, source: Source, label: str | None) -> Tensor | None:
         """The number that the model has for the class of all images, or for each class of a source; nothing where the
@@ -213,9 +216,7 @@ class Run:
             UsageError: If there is none, with the nearest name, or if the model knows no classes.
         """
         if not self.model.classes:
-            raise UsageError(
-                f"{self.folder} knows no labels, so label {text} says nothing to it: set model.labels true"
-            )
+            raise UsageError(f"{self.folder} knows no labels, so {text} says nothing to it: set model.labels true")
         folded = {name.casefold(): number for number, name in enumerate(self.classes)}
         if text.casefold() in folded:
             return folded[text.casefold()]

@@ -133,10 +133,9 @@ def read(run: Run, asked: Namespace) -> Iterator[Shown]:
             )
         return run.test_images(report)
     source = open_source(asked.images)
-    report(
-        f"{source.title}: {len(source):,} images, brought to {run.form.height}x{run.form.width}x{run.form.channels} ({run.form.fit})"
-    )
-    return run.shown(source, asked.label, asked.skip_bad, Download())
+    parts, form = run.shown(source, asked.label, asked.skip_bad, Download()), run.form
+    report(f"{source.title}: {len(source):,} images, seen as {form.height}x{form.width}x{form.channels}, {form.fit}")
+    return parts
 
 
 def output(path: Path, endings: tuple[str, ...]) -> Path:
