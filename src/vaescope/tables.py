@@ -13,6 +13,8 @@ file is whole or not there.
 """
 
 import csv
+import io
+import math
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -179,7 +181,8 @@ def _npz(path: Path) -> Iterator[Write]:
 
 
 class _Parts:
-    """The chunks of one column, in a file."""
+    """The chunks of one column, in a file, if only in memory: many small arrays that are kept for long leave the memory
+    between them in pieces that no large one fits into."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
@@ -189,19 +192,30 @@ class _Parts:
         self.file.write(np.ascontiguousarray(array).data)
         self.chunks.append((array.dtype, array.shape))
 
+    @property
+    def dtype(self) -> np.dtype:
+        """What all chunks can be stored as: strings are as wide as the widest."""
+        return max((dtype for dtype, _ in self.chunks), key=lambda dtype: dtype.itemsize)
+
+    def read(self) -> Iterator[Array]:
+        """The chunks, in this type."""
+        self.file.seek(0)
+        widest = self.dtype
+        for dtype, shape in self.chunks:
+            content = self.file.read(dtype.itemsize * math.prod(shape))
+            yield np.frombuffer(content, dtype).reshape(shape).astype(widest, copy=False)
+
     def store(self, archive: zipfile.ZipFile, name: str) -> None:
-        """Puts them into an archive as one array; strings are as wide as the widest."""
-        dtype = max((dtype for dtype, _ in self.chunks), key=lambda dtype: dtype.itemsize)
+        """Puts them into an archive as one array."""
+        dtype = self.dtype
         shape = (sum(shape[0] for _, shape in self.chunks), *self.chunks[0][1][1:])
         member = zipfile.ZipInfo(name)  # without the time, so that equal tables are equal files
         member.compress_type = zipfile.ZIP_STORED if dtype.kind == "f" else zipfile.ZIP_DEFLATED  # noise stays as large
-        self.file.seek(0)
         with archive.open(member, "w", force_zip64=True) as out:
             header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
             npy.write_array_header_1_0(out, header)
-            for of, size in self.chunks:
-                array = np.frombuffer(self.file.read(of.itemsize * int(np.prod(size))), of).astype(dtype, copy=False)
-                out.write(array.data)
+            for chunk in self.read():
+                out.write(chunk.data)
 
 
 @contextmanager
@@ -210,20 +224,21 @@ def _parquet(path: Path) -> Iterator[Write]:
     pyarrow = _pyarrow(path)
     with ExitStack() as stack:
         writer: Any = None
-        held: list[Any] = []
+        held: dict[str, _Parts] = {}
 
         def flush() -> None:
             nonlocal writer
             if held:
-                group = pyarrow.concat_tables(held)
+                columns = {name: np.concatenate(list(parts.read())) for name, parts in held.items()}
+                held.clear()
+                group = pyarrow.table([pyarrow.array(single) for single in _flat(columns)], _names(columns))
                 writer = writer or stack.enter_context(pyarrow.parquet.ParquetWriter(path, group.schema))
                 writer.write_table(group, row_group_size=max(1, len(group)))
-                held.clear()
 
         def write(columns: dict[str, Array]) -> None:
-            arrays = [pyarrow.array(np.array(single)) for single in _flat(columns)]  # copied: the chunk is the caller's
-            held.append(pyarrow.table(arrays, _names(columns)))
-            if sum(table.nbytes for table in held) >= ROW_GROUP:
+            for name, array in columns.items():
+                held.setdefault(name, _Parts(io.BytesIO())).append(array)
+            if sum(parts.file.tell() for parts in held.values()) >= ROW_GROUP:
                 flush()
 
         yield write
