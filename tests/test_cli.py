@@ -134,11 +134,12 @@ def test_encode_is_deterministic_and_in_order(run_folder: Path, tmp_path: Path) 
     a, b = (dict(np.load(tmp_path / name)) for name in ("a.npz", "b.npz"))
     assert a["mean"].shape == a["scale"].shape == (60, 2)
     assert all((a[name] == b[name]).all() for name in a)
+    assert a["class"][0] == Run.load(run_folder).classes[a["label"][0]]
     assert (a["label"] == Run.load(run_folder).config.data.load().test.labels.numpy()).all()  # type: ignore[union-attr]
     with (tmp_path / "c.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["mean2"]) for row in rows] == pytest.approx(a["mean"][:, 1].tolist(), abs=1e-6)
-    assert list(rows[0]) == ["index", "mean1", "mean2", "scale1", "scale2", "elbo", "label"]
+    assert list(rows[0]) == ["index", "mean1", "mean2", "scale1", "scale2", "elbo", "label", "class"]
 
 
 def test_figures_draws_the_same_pictures_again(run_folder: Path, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from torch.distributions import Independent, Normal, OneHotCategorical
 
 from vaescope import encoding, families, pictures, priors
 from vaescope.cli import main
-from vaescope.cli.look import read
 from vaescope.data.examples import Examples
 from vaescope.data.targets import TARGETS
 from vaescope.distributions import centre, draw_at
@@ -277,23 +276,23 @@ def test_draws_of_a_batch_with_samples_have_the_shape_of_drawn_ones() -> None:
 def test_an_image_is_binarised_alone() -> None:
     grey = torch.randint(0, 256, (40, 3, 6, 5), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     grey[0], grey[1] = 0, 255
-    values = TARGETS["binary"].alone(grey)
+    values = TARGETS["binary"]().alone(grey).values
     assert values.dtype == torch.float32
     assert values.shape == grey.shape
     assert set(values.unique().tolist()) == {0.0, 1.0}
     assert (values[0] == 0).all()
     assert (values[1] == 1).all()
-    assert torch.equal(TARGETS["binary"].alone(grey[17:18]), values[17:18])
-    assert torch.equal(TARGETS["binary"].alone(grey.flip(0)).flip(0), values)
+    assert torch.equal(TARGETS["binary"]().alone(grey[17:18]).values, values[17:18])
+    assert torch.equal(TARGETS["binary"]().alone(grey.flip(0)).values.flip(0), values)
     flat = torch.arange(2000).remainder(100).add(50).to(torch.uint8).view(-1, 1, 1, 1)  # a hundred images, twenty times
-    assert TARGETS["binary"].alone(flat).view(20, 100).std(0).max() == 0
+    assert TARGETS["binary"]().alone(flat).values.view(20, 100).std(0).max() == 0
 
 
 @pytest.mark.parametrize("level", [3, 77, 128, 250])
 def test_a_pixel_is_on_as_often_as_it_is_bright(level: int) -> None:
     grey = torch.full((3000, 1, 1, 3), level, dtype=torch.uint8)
     grey[:, 0, 0, :2] = torch.from_numpy(np.arange(3000)[:, None] // [[60, 1]] % 60).to(torch.uint8)  # all differ
-    share = TARGETS["binary"].alone(grey)[:, 0, 0, 2].mean().item()
+    share = TARGETS["binary"]().alone(grey).values[:, 0, 0, 2].mean().item()
     expected = level / 255
     assert share == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / 3000))
 
@@ -301,8 +300,8 @@ def test_a_pixel_is_on_as_often_as_it_is_bright(level: int) -> None:
 @pytest.mark.parametrize("name", ["grey", "centred"])
 def test_greys_are_themselves_alone(name: str) -> None:
     grey = torch.randint(0, 256, (4, 1, 5, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    target = TARGETS[name]  # type: ignore[index]
-    assert torch.equal(target.alone(grey), target.evaluation([grey])[0])
+    target = TARGETS[name]()  # type: ignore[index]
+    assert torch.equal(target.alone(grey).values, target.evaluation([grey])[0].values)
 
 
 # images of latents
@@ -381,7 +380,7 @@ def test_mistakes_are_told_in_one_line(name: str) -> None:
 def test_the_verb_writes_the_same_in_all_formats_and_for_one_image_as_for_all(run_folder: Path, tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
-    grey = read(Run.load(run_folder), None).images.numpy()[:, 0]
+    grey = np.concatenate([part.images.numpy()[:, 0] for part in Run.load(run_folder).test_images()])
     np.save(tmp_path / "all.npy", grey)
     np.save(tmp_path / "one.npy", grey[41:42])
     for images, out in (("all", "all.npz"), ("one", "one.npz"), ("all", "all.parquet")):

@@ -413,20 +413,17 @@ def test_a_model_that_classifies_is_scored_and_encodes(semi_run: Path, tmp_path:
     ("PowerSpherical", {"mean", "scale", "elbo"}), ("CategoricalCodes", {"mean", "scale", "elbo"}),
 ])  # fmt: skip
 def test_encode_writes_what_there_is(posterior: str, columns: set[str], tiny: Callable[..., VAE], x: Tensor) -> None:
-    from types import SimpleNamespace
-
     from vaescope import families, priors
     from vaescope.distributions import centre as centre_of
 
     prior = {"PowerSpherical": "HypersphericalUniform", "CategoricalCodes": "UniformCodes"}.get(posterior)
     model = tiny(posterior=getattr(families, posterior), prior=getattr(priors, prior or "StandardNormal"))
-    (table,) = rows(SimpleNamespace(model=model), [Examples(x)])  # type: ignore[arg-type]
+    (table,) = rows(model, [Examples(x)])  # type: ignore[arg-type]
     assert set(table) == columns
     assert np.allclose(table["mean"], centre_of(model.infer(x)).detach().numpy())
 
 
 def test_a_family_without_a_standard_deviation_has_no_scale(tiny: Callable[..., VAE], x: Tensor) -> None:
-    from types import SimpleNamespace
 
     from torch.distributions import Normal, TransformedDistribution
     from torch.distributions.transforms import ExpTransform
@@ -445,4 +442,4 @@ def test_a_family_without_a_standard_deviation_has_no_scale(tiny: Callable[..., 
 
     model = tiny()
     model.posterior = Posterior()  # type: ignore[assignment]
-    assert set(next(rows(SimpleNamespace(model=model), [Examples(x)]))) == {"mean", "elbo"}  # type: ignore[arg-type]
+    assert set(next(rows(model, [Examples(x)]))) == {"mean", "elbo"}  # type: ignore[arg-type]

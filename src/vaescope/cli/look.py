@@ -75,7 +75,8 @@ def encode(words: Sequence[str]) -> int:
     made = Parser(
         "Write the latents of images to a file: mean (the centre of the posterior), scale (its standard deviation,\n"
         "where the posterior has one), elbo (in nats, but not of an autoencoder, which has none), label (where it is\n"
-        "known) and predicted (by a model with a classifier).\n"
+        "known) and class, its name, and predicted (by a model with a classifier); beside them the index of the image and,\n"
+        "where it has one, its name.\n"
         "The same image gives the same row, whatever else is asked about: the one draw of the latents in its ELBO\n"
         "comes from a hash of it.",
         "vaescope encode runs/main -o latents.npz",
@@ -90,7 +91,8 @@ def encode(words: Sequence[str]) -> int:
     with out as table:
         for part in read(run, asked):
             count = len(part.names)
-            columns: dict[str, Any] = {"index": np.arange(done, done + count)}
+            number = np.arange(done, done + count)
+            columns: dict[str, Any] = {} if out.path.suffix == ".npz" else {"index": number}  # there it is the place
             columns |= {} if part.names[0] in ("0", str(done)) else {"name": part.names}
             columns |= next(rows(run.model, [part.examples]))
             if part.labels is not None:
