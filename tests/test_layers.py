@@ -22,7 +22,7 @@ LAYERS = (
     {"config"},
     {"run", "card"},
     {"experiment"},
-    {"cli"},
+    {"cli", "sklearn"},
     {"__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
