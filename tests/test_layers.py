@@ -24,7 +24,7 @@ LAYERS = (
     {"run", "card", "picks"},
     {"experiment", "export", "hub", "progress"},
     {"request"},
-    {"api"},
+    {"api", "sklearn"},
     {"cli"},
     {"__main__"},
 )

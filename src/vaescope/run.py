@@ -185,7 +185,7 @@ class Run:
             return None
         if not source.classes:
             raise UsageError(
-                f"{self.folder} is conditioned on labels: give the class of {source.title} (--label), {self.class_names}"
+                f"{self.folder} is conditioned on labels: give that of {source.title} (--label), {self.class_names}"
             )
         return torch.tensor([self.class_number(name) for name in source.classes] + [-1])
 

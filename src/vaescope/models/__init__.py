@@ -1,6 +1,6 @@
 """Latent variable models: one pass gives a trace, and everything else reads traces."""
 
-from vaescope.models.aside import aside, encode, in_parts, reconstruct
+from vaescope.models.aside import aside, encode, in_parts, reconstruct, seeded
 from vaescope.models.presets import Architecture, Flat
 from vaescope.models.semi import SemiSupervised, SemiVAE, each_label, known
 from vaescope.models.trace import Pick, Site, Trace, centre, draw, given, own_draw, temper
@@ -25,5 +25,6 @@ __all__ = [
     "known",
     "own_draw",
     "reconstruct",
+    "seeded",
     "temper",
 ]
