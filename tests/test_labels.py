@@ -388,7 +388,7 @@ def test_labels_on_the_command_line_that_make_no_sense(
     assert main(["reconstruct", run, str(own), "--label", "bag", "-o", str(tmp_path / "p.png")]) == 0
     assert main(["encode", run, str(own), "--label", "8", "-o", out]) == 0
     table = dict(np.load(out))
-    assert set(table) == {"mean", "scale", "elbo", "label"}
+    assert set(table) == {"mean", "scale", "elbo", "label", "class"}
     assert (table["label"] == 8).all()
 
 

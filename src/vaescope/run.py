@@ -169,12 +169,12 @@ class Run:
     ) -> Iterator[Shown]:
         """The same, with the number of the class of all images, or of every class of the source."""
         for part in asked(source, self.form, skip_bad, progress):
-            context = None
+            examples, labels = self.target.alone(part.images), part.labels
             if numbers is not None:
-                found = numbers if part.labels is None or alike else numbers[part.labels]
-                context = self.model.context(found.expand(len(part.images)))
-            examples = self.target.alone(part.images).conditioned(context)
-            yield Shown(part.names, part.images, part.labels, source.classes, examples)
+                labels = (numbers if alike or labels is None else numbers[labels]).expand(len(part.images))
+                examples = examples.conditioned(self.model.context(labels))
+            classes = source.classes if numbers is None else self.classes
+            yield Shown(part.names, part.images, labels, classes, examples)
 
     def _numbers(self, source: Source, label: str | None) -> Tensor | None:
         """The number that the model has for the class of all images, or for each class of a source; nothing where the

@@ -249,7 +249,7 @@ class VAEEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         if latents.shape[1] != self._n_features_out:
             raise UsageError(f"X has {latents.shape[1]} columns: give the {self._n_features_out} latents of each row")
         model = self._model(latents.dtype)
-        return self._rows(in_parts(model, lambda z: model.likelihood(z).mean, torch.from_numpy(latents)))
+        return self._rows(in_parts(model, lambda z, _: model.likelihood(z).mean, Examples(torch.from_numpy(latents))))
 
     def score_samples(self, X: ArrayLike) -> Array:
         r"""The logarithm of the likelihood of every row, from below: the importance weighted bound.
