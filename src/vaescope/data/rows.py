@@ -41,6 +41,11 @@ class Mapped:
         return torch.Size(self._array.shape)
 
     @property
+    def bits(self) -> int:
+        """The bits of a value."""
+        return 8 * self._array.itemsize
+
+    @property
     def nbytes(self) -> int:
         """The bytes of all rows."""
         return int(self._array.nbytes)
