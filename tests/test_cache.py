@@ -27,6 +27,7 @@ from vaescope.data.pixels import Form
 RANDOM = np.random.default_rng(0)
 MANY = RANDOM.integers(0, 256, (2000, 5, 5), dtype=np.uint8)
 GREY = Form(5, 5, 1)
+TENTHS = Division()
 
 
 def quiet(line: str) -> None:
@@ -37,9 +38,7 @@ def quiet(line: str) -> None:
 def make(tmp_path: Path) -> Any:
     """Prepares images in a cache of the test's own, and opens the entry."""
 
-    def made(
-        source: Source | np.ndarray, form: Form = GREY, division: Division = Division(), **others: Any
-    ) -> ImageSet:
+    def made(source: Source | np.ndarray, form: Form = GREY, division: Division = TENTHS, **others: Any) -> ImageSet:
         source = from_arrays(source) if isinstance(source, np.ndarray) else source
         entry = prepared(source, form, division, others.pop("skip_bad", False), tmp_path / "cache", quiet, **others)
         return open_entry(entry)
