@@ -93,8 +93,11 @@ class DiscretisedLogistic(Distribution):
         steps = _integral(self.m, self.t.clamp(min=NARROW[-1]), edges)
         for low, high in pairwise((-math.inf, *NARROW)):
             narrow = (low <= self.t) & (self.t < high)
-            near = _window(self.m[narrow], self.t[narrow], edges, math.ceil(saturated * high))
-            steps = steps.masked_scatter(narrow, near)
+            reach = math.ceil(saturated * high)
+            if steps.is_meta or torch.compiler.is_compiling():  # there no shape may depend on values
+                steps = torch.where(narrow, _window(self.m, self.t, edges, reach), steps)
+            else:
+                steps = steps.masked_scatter(narrow, _window(self.m[narrow], self.t[narrow], edges, reach))
         return self.interval[0] + self.step * steps
 
     @property
