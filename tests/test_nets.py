@@ -306,7 +306,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: DeepConv(widths=()), "give one or more widths of at least 1"),
     (lambda: DeepConv(widths=(8, 0)), "give one or more widths of at least 1"),
     (lambda: DeepConv(dropout=1.5), "give a share from 0 to below 1"),
-    (lambda: DeepConv().encoder((1, 16, 28), (4,)), "DeepConv has 5 levels, but the sides of 16x28 images"),
+    (lambda: DeepConv((1,) * 5).encoder((1, 16, 28), (4,)), "DeepConv has 5 levels, but the sides of 16x28 images"),
     (lambda: Flat(latent=0), "at least 1"),
 ]
 

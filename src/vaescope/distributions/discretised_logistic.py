@@ -8,19 +8,35 @@ scale t and :math:`a_k = (k + \tfrac12 - m) / t`, the mass of level k is
 
 and without the factor that belongs to the missing edge at the first and the last level. In logarithms the right side is
 a sum in which nothing cancels, however narrow, wide or far away the logistic is.
+
+The mean is the sum over all levels of the chance to lie above them. Of a wide logistic that is an integral and what the
+Euler-Maclaurin formula adds at its ends; of a narrow one only few chances are neither 0 nor 1.
 """
 
+import math
+from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid
 
 Interval = tuple[float, float]
 
-MOST_SUMMED = 256
-"""Up to this many levels a mean is summed level by level."""
+NARROW = (0.25, 1.0, 3.0)
+"""Scales, in steps between levels, up to each of which means are summed over as many levels as the scale asks for."""
+
+SLOPES = (
+    (1 / 24, (1,)),
+    (-7 / 5760, (1, -6)),
+    (31 / 967_680, (1, -30, 120)),
+    (-127 / 154_828_800, (1, -126, 1680, -5040)),
+    (73 / 3_503_554_560, (1, -510, 17_640, -151_200, 362_880)),
+)
+"""The weights of the odd derivatives of a sigmoid s at the ends of a sum over midpoints, and what of s (1 - s) each
+derivative is: the coefficients of a polynomial, without one factor."""
 
 
 class DiscretisedLogistic(Distribution):
@@ -72,17 +88,16 @@ class DiscretisedLogistic(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The mean, with shape (*B,).
-
-        Up to 256 levels it is the exact sum over levels, one after another so that memory does not grow with them. Of
-        more it is the mean of the logistic before rounding, which is less than half a step away.
-        """
-        if self.levels > MOST_SUMMED:
-            steps = self.t * (softplus(self.m / self.t) - softplus((self.m - (self.levels - 1)) / self.t))
-        else:  # the sum over k of the chance to lie above level k
-            steps = torch.zeros_like(self.m)
-            for k in range(self.levels - 1):
-                steps = steps + ((self.m - (k + 0.5)) / self.t).sigmoid()
+        """The mean, with shape (*B,)."""
+        edges, saturated = self.levels - 1, -math.log(torch.finfo(self.m.dtype).eps)
+        steps = _integral(self.m, self.t.clamp(min=NARROW[-1]), edges)
+        for low, high in pairwise((-math.inf, *NARROW)):
+            narrow = (low <= self.t) & (self.t < high)
+            reach = math.ceil(saturated * high)
+            if steps.is_meta or torch.compiler.is_compiling():  # there no shape may depend on values
+                steps = torch.where(narrow, _window(self.m, self.t, edges, reach), steps)
+            else:
+                steps = steps.masked_scatter(narrow, _window(self.m[narrow], self.t[narrow], edges, reach))
         return self.interval[0] + self.step * steps
 
     @property
@@ -100,6 +115,34 @@ class DiscretisedLogistic(Distribution):
             u = torch.rand((*sample_shape, *self.batch_shape), dtype=self.m.dtype, device=self.m.device)
             k = (self.m + self.t * u.logit()).round().clamp(0, self.levels - 1)
             return self.interval[0] + self.step * k
+
+
+def _integral(m: Tensor, t: Tensor, edges: int) -> Tensor:
+    """The sum of the chances to lie above each of the first edges between levels, for scales of at least 3.
+
+    References:
+        | Digital Library of Mathematical Functions, section 2.10(i), https://dlmf.nist.gov/2.10.i
+    """
+
+    def end(u: int) -> Tensor:
+        a = (m - u) / t
+        p = a.sigmoid() * (-a).sigmoid()
+        polynomials = (reduce(lambda sum_, c: sum_ * p + c, coefficients[::-1]) for _, coefficients in SLOPES)
+        weights = (weight * t ** (-2 * i - 1) for i, (weight, _) in enumerate(SLOPES))
+        return -t * logsigmoid(-a) - p * sum(w * polynomial for w, polynomial in zip(weights, polynomials, strict=True))
+
+    return end(0) - end(edges)
+
+
+def _window(m: Tensor, t: Tensor, edges: int, reach: int) -> Tensor:
+    """The same sum, level by level from ``reach`` levels below the middle to as many above it: all edges before count
+    as 1, all after as 0."""
+    width = min(2 * reach + 1, edges)
+    first = (m.detach().floor() - reach).clamp(0, edges - width)
+    inside = torch.zeros_like(m)
+    for k in range(width):
+        inside = inside + ((m - first - (k + 0.5)) / t).sigmoid()
+    return first + inside
 
 
 class LogisticMixture(Distribution):

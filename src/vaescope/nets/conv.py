@@ -28,7 +28,7 @@ def halved(network: Network, shape: Shape, channels: Sequence[int]) -> list[Shap
         UsageError: For more levels than the shorter side can be halved.
     """
     _, height, width = shape
-    most = (min(height, width) - 1).bit_length()  # log2, rounded up
+    most = most_levels(shape)
     if len(channels) > most:
         raise UsageError(
             f"{type(network).__name__} has {len(channels)} levels, but the sides of {height}x{width} images can be "
@@ -39,6 +39,11 @@ def halved(network: Network, shape: Shape, channels: Sequence[int]) -> list[Shap
         height, width = math.ceil(height / 2), math.ceil(width / 2)
         sizes.append((count, height, width))
     return sizes
+
+
+def most_levels(shape: Shape) -> int:
+    """How often the shorter side of an image of a shape (C, H, W) can be halved until it is a single pixel."""
+    return (min(shape[1:]) - 1).bit_length()  # log2, rounded up
 
 
 def doubled(channels: int, levels: int | None, shape: Shape) -> list[int]:

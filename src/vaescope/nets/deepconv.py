@@ -11,10 +11,13 @@ from itertools import pairwise
 from torch import nn
 
 from vaescope.errors import UsageError
-from vaescope.nets.conv import halved
+from vaescope.nets.conv import halved, most_levels
 from vaescope.nets.layers import Folded, after, convolution
 from vaescope.nets.linear import Linear
 from vaescope.nets.network import Activation, ImageNorm, Network, Shape, check
+
+WIDTHS = (32, 64, 128, 256, 512)
+"""The channels of every level where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class DeepConv(Network):
         | (Radford et al., 2016), https://arxiv.org/abs/1511.06434
 
     Args:
-        widths: The channels of every level, from the one below the image to the smallest.
+        widths: The channels of every level, from the one below the image to the smallest. By default 32, 64, 128, 256
+            and 512, or as many of these as the sides can be halved.
         activation: The nonlinearity after every convolution.
         norm: What normalises every convolution before its activation: none, batch or group.
         dropout: The share of the channels of every convolution that a step of training leaves out.
@@ -39,21 +43,24 @@ class DeepConv(Network):
             can be halved.
     """
 
-    widths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    widths: tuple[int, ...] | None = None
     activation: Activation = "leaky_relu"
     norm: ImageNorm = "batch"
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         check(self, self.dropout)
-        if min(self.widths, default=0) < 1:
+        if self.widths is not None and min(self.widths, default=0) < 1:
             raise UsageError(
                 f"DeepConv(widths={tuple(self.widths)}) cannot be built: give one or more widths of at least 1"
             )
 
+    def _sizes(self, shape: Shape) -> list[Shape]:
+        return halved(self, shape, WIDTHS[: most_levels(shape)] if self.widths is None else self.widths)
+
     def encoder(self, shape: Shape, outputs: Shape) -> nn.Module:
         """A network from shape (*B, C, H, W) to shape (*B, F)."""
-        sizes = halved(self, shape, self.widths)
+        sizes = self._sizes(shape)
         levels = [
             Folded(convolution(above[0], below[0], 2, self.activation, self.norm, self.dropout))
             for above, below in pairwise(sizes)
@@ -62,12 +69,13 @@ class DeepConv(Network):
 
     def decoder(self, inputs: int, shape: Shape) -> nn.Module:
         """A network from shape (*B, D) to shape (*B, C, H, W)."""
-        sizes = halved(self, shape, self.widths)
-        sizes[0] = (self.widths[0], *shape[1:])  # the last layer turns these channels into those of the image
+        sizes = self._sizes(shape)
+        first = sizes[1][0]
+        sizes[0] = (first, *shape[1:])  # the last layer turns these channels into those of the image
         sizes.reverse()
         levels = [self._enlarging(below, above) for below, above in pairwise(sizes)]
         return nn.Sequential(
-            Linear().decoder(inputs, sizes[0]), *levels, Folded(nn.Conv2d(self.widths[0], shape[0], 3, padding=1))
+            Linear().decoder(inputs, sizes[0]), *levels, Folded(nn.Conv2d(first, shape[0], 3, padding=1))
         )
 
     def _enlarging(self, below: Shape, above: Shape) -> nn.Module:
