@@ -75,7 +75,7 @@ def encode(words: Sequence[str]) -> int:
     made = Parser(
         "Write the latents of images to a file: mean (the centre of the posterior), scale (its standard deviation,\n"
         "where the posterior has one), elbo (in nats, but not of an autoencoder, which has none), label (where it is\n"
-        "known), class (its name), predicted (by a model with a classifier); first the index and, if it has one, name.\n"
+        "known), class (its name), predicted (by a model with a classifier); first its index and name, if any.\n"
         "The same image gives the same row, whatever else is asked about: the one draw of the latents in its ELBO\n"
         "comes from a hash of it.",
         "vaescope encode runs/main -o latents.npz",
