@@ -228,12 +228,6 @@ def moved(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
-def few(likelihood: str) -> Any:
-    """A likelihood with few levels: those of 256 are sums of as many terms, and take a minute to trace."""
-    family = getattr(families, likelihood)
-    return partial(family, bits=2) if issubclass(family, families.PixelLevels) else family
-
-
 NETWORKS = ["MLP", "Conv", "ResConv", "DeepConv", "Linear"]
 
 
@@ -277,7 +271,9 @@ def test_every_part_of_the_grammar_travels(
 ) -> None:
     torch.manual_seed(0)
     small: Network = network(net)
-    model = Flat(3, small, getattr(priors, prior), getattr(families, posterior), few(likelihood))((1, 28, 28))
+    model = Flat(3, small, getattr(priors, prior), getattr(families, posterior), getattr(families, likelihood))(
+        (1, 28, 28)
+    )
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = made(moved(model), target)
     check(run, "onnx", onnx, tmp_path / "onnx")
