@@ -6,14 +6,15 @@ images. Nothing is ever unpickled.
 
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from vaescope.data.arrays import explained
 from vaescope.data.idx import Array
 from vaescope.errors import UsageError
 
@@ -45,6 +46,19 @@ class Stored:
     def whole(self) -> Array:
         """All rows, for arrays that are small."""
         return np.concatenate(list(self.blocks())) if len(self.shape) and self.shape[0] else np.empty(self.shape)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Tells in one line what numpy and zipfile find wrong with a file."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (ValueError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if "object" in str(error).lower():
+            raise UsageError(f"{path} holds Python objects: save an array of uint8, or of floats in [0, 1]") from None
+        raise UsageError(f"{path} is a damaged array file: {' '.join(str(error).split())}") from None
 
 
 def in_memory(array: Array, name: str) -> Stored:
