@@ -1,15 +1,24 @@
 """Images of any shape, from a network's first layer to the pictures of a run."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from vaescope.data.images import ImageSet, Split
 from vaescope.errors import UsageError
 from vaescope.families import DiscretisedLogistic
+from vaescope.figures import animation, scatter, style, tiles
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP, Conv, DeepConv, Linear, Network, ResConv
 from vaescope.outline import count
+from vaescope.pictures import in_rows, of_each_class, shown_indices
 
 PRESETS: list[Network] = [MLP(), Conv(), ResConv(), DeepConv(), Linear()]
 NARROW: list[Network] = [MLP(width=4), Conv(channels=2, hidden=4), ResConv(channels=4), DeepConv((2, 3, 4)), Linear()]
@@ -74,3 +83,95 @@ def test_deep_convolutions_have_as_many_levels_as_the_sides_allow(side: int, wid
 def test_convolutions_do_not_grow_with_the_area_of_an_image(network: Network) -> None:
     small, large = (count(sized(network, (3, side, side))) for side in (32, 128))
     assert large < 8 * small  # a network of linear layers has sixteen times as many
+
+
+NAMES = ["日本語", "Ünïcode straße", "a name of many words " * 5, "oneword" * 15, "$x_1$ <&>", "a"]
+TEXT = {"title": "a title " * 12 + "x" * 90, "footer": "run " + "y" * 90}
+
+
+def greys(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape).astype(np.float32)
+
+
+def margins(path: Path) -> np.ndarray:
+    """The outermost pixels of a picture, which are paper where nothing is cut off."""
+    with Image.open(path) as file:
+        picture = np.asarray(file.convert("RGB"))
+    assert picture.shape[1] <= 1600
+    return np.concatenate([picture[:8].ravel(), picture[-8:].ravel(), picture[:, :8].ravel(), picture[:, -8:].ravel()])
+
+
+LARGE = [pytest.param(shape, marks=pytest.mark.slow) for shape in ((4, 64, 96), (1, 96, 64), (3, 256, 256))]
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 64), (2, 64, 8), *LARGE], ids=str)
+def test_sheets_of_any_shape_and_with_any_names_fit_on_a_page(shape: tuple[int, ...], tmp_path: Path) -> None:
+    names = [style.drawable(name) or "class 1" for name in NAMES]
+    values, path = np.linspace(-2.05, 2.05, 11), tmp_path / "sheet.png"
+    tiles.reconstructions(path, greys(6, 5, *shape), greys(6, 5, *shape), names, **TEXT)
+    assert (margins(path) == 255).all()
+    tiles.traversals(path, greys(4, 11, *shape), np.tile(values, (4, 1)), ["z1", "z2", "z3", "z4"], **TEXT)
+    assert (margins(path) == 255).all()
+    axes = ("z31, at quantiles of the prior", "z32, at quantiles of the prior")
+    tiles.latent_space(path, greys(5, 9, *shape), values[:5], values[:9], names=axes, **TEXT)
+    assert (margins(path) == 255).all()
+    tiles.samples(path, greys(30, *shape), **TEXT)
+    assert (margins(path) == 255).all()
+
+
+@pytest.mark.parametrize("d", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("names", [NAMES, [f"class {k}" for k in range(300)]], ids=["odd names", "300 classes"])
+def test_points_of_any_classes_fit_on_a_page(d: int, names: Sequence[str], tmp_path: Path) -> None:
+    names, path = [style.drawable(name) or "class 1" for name in names], tmp_path / "points.png"
+    z, labels = np.random.default_rng(0).normal(size=(600, d)), np.arange(600) % len(names)
+    scatter.latent_representation(path, z, labels, names, **TEXT)
+    assert (margins(path) == 255).all()
+    with Image.open(path) as picture:
+        assert picture.height <= 2400
+
+
+def test_a_row_is_as_high_as_its_name(tmp_path: Path) -> None:
+    heights = []
+    for rows in (5, 10):
+        tiles.traversals(
+            tmp_path / "rows.png", greys(rows, 2, 3, 8, 64), np.zeros((rows, 2)), ["z1"] * rows, title="", footer=""
+        )
+        with Image.open(tmp_path / "rows.png") as picture:
+            heights.append(picture.height)
+    assert heights[1] - heights[0] >= 5 * style.line_height(style.PRINT.text)
+
+
+def test_names_above_moving_images_stand_apart_or_not_at_all() -> None:
+    for width, shown in ((96, True), (64, False)):
+        made = animation._grid((20, 96, width), ["a cat", "no cat"] * 10, 580)
+        room = style.fit(greys(96, width, 1), *made.cell).shape[1] + animation.GAP
+        widths = [style.widest(lines, style.SCREEN.small) for band in made.names for lines in band]
+        assert bool(widths) == shown
+        assert all(width + 4 <= room for width in widths)
+
+
+def test_what_the_font_cannot_write_is_a_box_or_has_another_name() -> None:
+    assert style.drawable("Größe\n 日1") == "Größe □1"
+    assert style.drawable("日本語 日") == style.drawable(" ") == ""
+    assert style.shortened("abc", 20, 400) == "abc"
+    for text in ("a" * 200, "many short words " * 20):
+        short = style.shortened(text, 20, 300)
+        assert 250 <= style.text_width(short, 20) <= 300
+        assert short.endswith("…")
+        assert text.startswith(short[:-1])
+
+
+def labelled(labels: Sequence[int] | None, classes: int) -> ImageSet:
+    """Images of which only the labels of the validation split matter."""
+    known = None if labels is None else torch.tensor(labels)
+    split = Split(torch.zeros(30 if labels is None else len(labels), 1, 2, 2, dtype=torch.uint8), known)
+    return SimpleNamespace(validation=split, classes=tuple(map(str, range(classes))))  # type: ignore[return-value]
+
+
+def test_images_to_show_come_from_every_class_that_has_some() -> None:
+    assert of_each_class(labelled([0, 2, 0, 2, 0], 3), 2) == [[0, 2], [], [1, 3]]
+    assert shown_indices(labelled([0, 2, 0, 2, 0], 3)) == [0, 1, 2, 3, 4]
+    assert shown_indices(labelled(list(range(1, 300)) * 2, 300)) == list(range(20))
+    assert shown_indices(labelled(None, 0)) == list(range(20))
+    rows = in_rows(np.zeros((3, 1, 2, 2), np.float32), [1, 2])
+    assert rows[:, :, 0, 0, 0].tolist() == [[0, 1], [0, 0]]
