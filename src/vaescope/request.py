@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from vaescope import config
 from vaescope.config import Config
-from vaescope.data.dataset import DECODED, HUB, OWN, ImageData
+from vaescope.data.dataset import DECODED, HUB, OWN
 from vaescope.data.fetch import Report, locate, log
 from vaescope.data.idx import read_bytes
 from vaescope.data.images import OWN as IDX
@@ -106,11 +106,10 @@ def of_source(source: Source, words: Sequence[str], report: Report = log) -> tup
         report: Is told in one line what is being done.
     """
     found = look_at(source, given(words))
-    picked = found.picks.data
-    data = ImageData(name=OWN, **(picked | {"size": tuple(picked["size"])}))
-    place = {"data.name": DECODED, "data.root": str(data.prepare(source, report))}
-    place |= {f"data.{key}": value for key, value in picked.items()}
-    return [*options(found.picks.rest), *words, *options(place)], found
+    picked = options({f"data.{key}": value for key, value in found.picks.data.items()})
+    before, made = [*options(found.picks.rest), *picked, *words], parser()
+    data = config.build(made, config.parse(made, [*before, "--data.name", OWN])).data
+    return [*before, *options({"data.name": DECODED, "data.root": str(data.prepare(source, report))})], found
 
 
 def is_own(where: str) -> bool:
