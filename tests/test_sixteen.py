@@ -78,7 +78,7 @@ def start(path: Path, bits: Literal[8, 16]) -> tuple[float, ImageSet]:
 def test_noise_of_sixteen_bits_costs_sixteen_bits(sixteen: Path) -> None:
     (many, images), (few, same) = (start(sixteen, bits) for bits in (16, 8))
     assert 16 < many < 21  # a logistic of scale 0.1 around the mean is not quite flat, nor is a network still
-    assert many - few == pytest.approx(math.log2(65535 / 255), abs=0.01)
+    assert many - few == pytest.approx(math.log2(65535 / 255), abs=0.1)  # rounding may cross a tail
     test = images.test.images[:].numpy()
     assert (same.test.images[:].numpy() == np.rint(test / 257)).all()  # they are in the same splits
 

@@ -15,14 +15,14 @@ from jsonargparse import ArgumentParser, Namespace
 
 from vaescope import config
 from vaescope.config import Config
-from vaescope.data.dataset import DECODED, HUB, OWN, ImageData
+from vaescope.data.dataset import DECODED, HUB, OWN
 from vaescope.data.fetch import Report, locate, log
 from vaescope.data.idx import read_bytes
 from vaescope.data.images import OWN as IDX
 from vaescope.data.items import Source
 from vaescope.data.own import open_source
 from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
-from vaescope.data.survey import Survey, survey
+from vaescope.data.survey import Survey, remembered_survey, survey
 from vaescope.errors import UsageError
 from vaescope.picks import Picks, in_words, pick
 
@@ -89,7 +89,7 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
             asked = given(words)
             source = open_source(value, asked.get("classes", True) is not False)
             report(f"looking at {len(source):,} images")
-            found = look_at(source, asked)
+            found = look_at(remembered_survey(source), asked)
             place = ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
             expanded += place + options({f"data.{key}": picked for key, picked in found.picks.data.items()})
         else:
@@ -105,12 +105,11 @@ def of_source(source: Source, words: Sequence[str], report: Report = log) -> tup
         words: Words of a command line, for everything else.
         report: Is told in one line what is being done.
     """
-    found = look_at(source, given(words))
-    picked = found.picks.data
-    data = ImageData(name=OWN, **(picked | {"size": tuple(picked["size"])}))
-    place = {"data.name": DECODED, "data.root": str(data.prepare(source, report))}
-    place |= {f"data.{key}": value for key, value in picked.items()}
-    return [*options(found.picks.rest), *words, *options(place)], found
+    found = look_at(survey(source), given(words))
+    picked = options({f"data.{key}": value for key, value in found.picks.data.items()})
+    before, made = [*options(found.picks.rest), *picked, *words], parser()
+    data = config.build(made, config.parse(made, [*before, "--data.name", OWN])).data
+    return [*before, *options({"data.name": DECODED, "data.root": str(data.prepare(source, report))})], found
 
 
 def is_own(where: str) -> bool:
@@ -159,9 +158,8 @@ def options(keys: Mapping[str, Any]) -> list[str]:
     return [word for pair in pairs for word in pair]
 
 
-def look_at(source: Source, asked: Mapping[str, Any]) -> Found:
-    """Surveys images, and picks what is not asked for."""
-    found = survey(source)
+def look_at(found: Survey, asked: Mapping[str, Any]) -> Found:
+    """Picks what is not asked for, if any image can be read."""
     found.check()
     return Found(found, pick(found, asked))
 
