@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from vaescope.cli import main
-from vaescope.cli.look import latents
 from vaescope.data.dataset import ImageData, hide
 from vaescope.data.examples import Examples
 from vaescope.data.idx import write_idx
 from vaescope.data.images import ImageSet
+from vaescope.encoding import rows
 from vaescope.errors import UsageError
 from vaescope.families import OptimalGaussian
 from vaescope.figures import tiles
@@ -388,7 +388,7 @@ def test_labels_on_the_command_line_that_make_no_sense(
     assert main(["reconstruct", run, str(own), "--label", "bag", "-o", str(tmp_path / "p.png")]) == 0
     assert main(["encode", run, str(own), "--label", "8", "-o", out]) == 0
     table = dict(np.load(out))
-    assert set(table) == {"mean", "scale", "elbo", "label"}
+    assert set(table) == {"mean", "scale", "elbo", "label", "class"}
     assert (table["label"] == 8).all()
 
 
@@ -402,7 +402,7 @@ def test_a_model_that_classifies_is_scored_and_encodes(semi_run: Path, tmp_path:
     assert main(["encode", str(semi_run), "-o", str(tmp_path / "a.npz")]) == 0
     table = dict(np.load(tmp_path / "a.npz"))
     assert (table["label"] == table["predicted"]).mean() == pytest.approx(lines[-1]["accuracy"])
-    assert table["elbo"].mean() == pytest.approx(-lines[-1]["negative_elbo"], abs=1e-3)
+    assert table["elbo"].mean() == pytest.approx(-lines[-1]["negative_elbo"], abs=2)  # at other draws
     own = tmp_path / "own.npy"
     np.save(own, np.zeros((3, 28, 28), np.uint8))
     assert main(["encode", str(semi_run), str(own), "-o", str(tmp_path / "b.npz")]) == 0  # without labels
@@ -413,20 +413,17 @@ def test_a_model_that_classifies_is_scored_and_encodes(semi_run: Path, tmp_path:
     ("PowerSpherical", {"mean", "scale", "elbo"}), ("CategoricalCodes", {"mean", "scale", "elbo"}),
 ])  # fmt: skip
 def test_encode_writes_what_there_is(posterior: str, columns: set[str], tiny: Callable[..., VAE], x: Tensor) -> None:
-    from types import SimpleNamespace
-
     from vaescope import families, priors
     from vaescope.distributions import centre as centre_of
 
     prior = {"PowerSpherical": "HypersphericalUniform", "CategoricalCodes": "UniformCodes"}.get(posterior)
     model = tiny(posterior=getattr(families, posterior), prior=getattr(priors, prior or "StandardNormal"))
-    table = latents(SimpleNamespace(model=model), Examples(x))  # type: ignore[arg-type]
+    (table,) = rows(model, [Examples(x)])  # type: ignore[arg-type]
     assert set(table) == columns
     assert np.allclose(table["mean"], centre_of(model.infer(x)).detach().numpy())
 
 
 def test_a_family_without_a_standard_deviation_has_no_scale(tiny: Callable[..., VAE], x: Tensor) -> None:
-    from types import SimpleNamespace
 
     from torch.distributions import Normal, TransformedDistribution
     from torch.distributions.transforms import ExpTransform
@@ -445,4 +442,4 @@ def test_a_family_without_a_standard_deviation_has_no_scale(tiny: Callable[..., 
 
     model = tiny()
     model.posterior = Posterior()  # type: ignore[assignment]
-    assert set(latents(SimpleNamespace(model=model), Examples(x))) == {"mean", "elbo"}  # type: ignore[arg-type]
+    assert set(next(rows(model, [Examples(x)]))) == {"mean", "elbo"}  # type: ignore[arg-type]

@@ -8,21 +8,23 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
-    {"errors", "files", "streams"},
-    {"distributions", "nets", "data", "figures"},
+    {"errors"},
+    {"files", "optional", "streams"},
+    {"distributions", "nets", "data", "figures", "tables"},
     {"families"},
     {"conditional", "priors"},
     {"models"},
     {"objectives"},
     {"metrics", "outline", "walks"},
     {"training", "pictures"},
-    {"checkpoint"},
+    {"checkpoint", "encoding"},
     {"doctor", "observers"},
     {"choices"},
     {"config"},
     {"run", "card", "picks"},
-    {"experiment", "progress"},
+    {"experiment", "export", "hub", "progress"},
     {"request"},
+    {"api", "sklearn"},
     {"cli"},
     {"__main__"},
 )

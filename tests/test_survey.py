@@ -114,7 +114,7 @@ def test_images_without_a_class_are_counted() -> None:
 
 def test_progress_ends_at_all() -> None:
     told: list[tuple[int, int]] = []
-    survey(from_arrays(np.zeros((40, 5, 6), bool)), progress=lambda done, all: told.append((done, all)))
+    survey(from_arrays(np.zeros((40, 5, 6), bool)), progress=lambda _, done, all: told.append((done, all)))
     assert told == [(k, 40) for k in range(1, 41)]
 
 

@@ -99,8 +99,8 @@ def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet)
         f"---\nlibrary_name: vaescope\ntags: [vae, image-generation]\n---\n\n# {summary.folder.name}\n\n"
         f"A variational autoencoder trained with vaescope {__version__}.\n\n| | |\n|---|---|\n{table}\n\n"
         "The weights are those with the best validation loss; ± is the standard error over images.\n"
-        "Repeat it with `vaescope train --config config.yaml`, draw from it with "
-        f"`vaescope sample {summary.folder}`.\n\n{pages}"
+        "In this folder, repeat it with `vaescope train --config config.yaml` and draw from it with "
+        f"`vaescope sample .`\n\n{pages}"
     )
     with atomic_file(summary.folder / "README.md") as temporary:
         temporary.write_text(text)

@@ -31,7 +31,7 @@ from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
 from vaescope.run import FORMAT, make_scene, one_line, validation_examples
 from vaescope.streams import stream
-from vaescope.training import Observer, Outcome, Player, State, fit
+from vaescope.training import Observer, Outcome, Player, State, fit, put
 
 MOST_SHOWN = 1000
 """Training images that a model is shown before the first step, for it to start near them."""
@@ -213,10 +213,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
             "or set the model to SemiSupervised and the objective to M2"
         )
     start_at(model, settings, images)
-    model.to(device)
-    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
-        # convolutions are up to twice as fast with the channel innermost
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    put(model, device)
     trainer, context = settings.trainer, model.context(images.train.labels)
     batches = Batches(
         settings.data.held(images.train.images, device),

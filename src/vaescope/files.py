@@ -39,23 +39,40 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """Gives a temporary folder to fill, and renames it to ``path`` when the block succeeds.
 
     Args:
-        path: The folder to make. It must not exist yet.
+        path: The folder to make.
+        replace: Whether it takes the place of one that is there, which is then gone. Without this there must be none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
         yield temporary
-        for file in temporary.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
         temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
-        temporary.rename(path)
+        if replace and path.exists():
+            _swap(temporary, path)
+        else:
+            temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Puts a folder in the place of another one, which goes back there if that fails."""
+    old = new.with_suffix(".old")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -69,10 +69,11 @@ def pick(found: Survey, given: Mapping[str, Any] | None = None) -> Picks:
     size, why = (given["size"], "as asked for") if "size" in given else pick_size(found.sizes)
     bits = 16 if found.bits[16] > found.bits[8] else 8
     data: dict[str, Any] = {"size": list(size), "channels": found.common_channels, "bits": bits}
-    data |= {"targets": "binary" if found.two_valued else "grey"} | given
+    data |= {"targets": "binary" if found.two_valued else "grey"}
+    data |= {key: value for key, value in given.items() if key in data}
     values = data["channels"] * math.prod(size)
     flat = values <= FLAT
-    batch, epochs = pick_training(round(0.8 * found.count), flat)
+    batch, epochs = pick_training(training_images(found, given), flat)
     likelihood, scored = SCORES[data["targets"]]
     rest = {
         "model.latent": LATENTS,
@@ -89,11 +90,15 @@ def pick(found: Survey, given: Mapping[str, Any] | None = None) -> Picks:
 
 def understood(given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the keys that picks depend on, where they have a value that they may have; others are refused later."""
+    if type(given.get("size")) is int:
+        given = {**given, "size": [given["size"]] * 2}
     valid: dict[str, Callable[[Any], bool]] = {
         "size": lambda size: isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size),
         "channels": lambda channels: channels in KINDS,
         "bits": lambda bits: bits in (8, 16),
         "targets": lambda targets: targets in SCORES,
+        "validation": lambda share: type(share) is float and 0 < share < 1,
+        "test": lambda share: type(share) is float and 0 < share < 1,
     }
     return {key: value for key, value in given.items() if key in valid and valid[key](value)}
 
@@ -114,19 +119,26 @@ def pick_size(sizes: Counter[tuple[int, int]]) -> tuple[tuple[int, int], str]:
     return (side, side), f"of {len(sizes):,} sizes, scaled to cover a square whose middle is kept"
 
 
-def pick_training(images: int, flat: bool) -> tuple[int, int]:
-    """The size of a batch and the number of epochs for so many training images.
+def training_images(found: Survey, given: Mapping[str, Any]) -> int:
+    """About how many images there will be to train on."""
+    shares = (given.get(part, 0.1) for part in ("validation", "test") if not found.parts[part])
+    return round((found.parts["train"] + found.parts[None]) * max(0.0, 1 - sum(shares)))
 
-    Small sets get small batches, so that an epoch has at least some twenty steps, and many epochs.
+
+def pick_training(images: int, flat: bool) -> tuple[int, int]:
+    """The size of a batch and the number of epochs for about so many training images.
+
+    Small sets get small batches, so that an epoch has at least some twenty steps, and many epochs. There may be fewer
+    images than one should think, so the smallest sets get a third for a batch.
     """
-    batch = min(256 if flat else 64, max(16, 2 ** int(math.log2(max(1, images / 20)))), max(1, images))
+    batch = min(256 if flat else 64, max(16, 2 ** int(math.log2(max(1, images / 20)))), max(1, images // 3))
     return batch, min(400, max(10 if flat else 4, math.ceil(STEPS / max(1, images // batch))))
 
 
 def in_words(picks: Picks, found: Survey, settings: Config) -> list[str]:
     """What a run is made of in three lines: the images, their likelihood, the network; and why, where it was picked."""
     data = settings.data
-    size = data.size or found.common_size
+    size = data.sides or found.common_size
     channels = data.channels or found.common_channels
     model = settings.model((channels, *size), len(found.classes))
     network, latent = getattr(settings.model, "network", None), model.prior.latent

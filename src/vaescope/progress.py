@@ -65,6 +65,9 @@ class Lines(Observer):
         pace = "" if math.isinf(left) else f", {self.pace.images_per_second(state):,.0f} images/s, {left:.0f} s left"
         print(where + pace, file=sys.stderr, flush=True)
 
+    def close(self) -> None:
+        """Leaves what was said."""
+
 
 class Bar(Observer):
     """A progress bar on standard error, which must be a terminal.

@@ -130,8 +130,16 @@ def named(value: str) -> list[str]:
         known = ", ".join(NAMED)
         raise UsageError(f"--data {value} does not exist: give a folder or file with images, or one of {known}")
     if value != IDX:
-        find(value)
+        find_or_say(value)
     return ["--data.name", value]
+
+
+def find_or_say(value: str) -> None:
+    """Refuses a name that no set has, and that nothing here has either."""
+    try:
+        find(value)
+    except UsageError as error:
+        raise UsageError(f"{error}; nor is there a file or folder {value}") from None
 
 
 def is_named(path: Path) -> bool:

@@ -12,22 +12,32 @@
       README.md           a model card with the measured numbers
 """
 
+import difflib
 import json
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
-from vaescope import checkpoint, config, pictures
+from vaescope import checkpoint, config, encoding, pictures
 from vaescope.config import Config
+from vaescope.data.asked import TOGETHER, asked
 from vaescope.data.examples import Examples
-from vaescope.data.fetch import Report, log
+from vaescope.data.fetch import Progress, Report, log
+from vaescope.data.idx import Array
 from vaescope.data.images import ImageSet
+from vaescope.data.items import Source
+from vaescope.data.own import from_arrays, open_source
+from vaescope.data.pixels import Form
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
-from vaescope.models import VAE
+from vaescope.models import VAE, SemiVAE
 from vaescope.observers import read_lines
 
 FORMAT = 1
@@ -52,6 +62,25 @@ def make_scene(
     caption = f"run {folder.name} · step {step:,} · validation loss {loss:.1f} nats per image"
     objective = str(settings.objective)
     return pictures.Scene(model, images, validation, settings.data.target, settings.figures, objective, caption)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Some images that a model is asked about.
+
+    Args:
+        names: What each is called.
+        images: Levels, with shape (n, C, H, W).
+        labels: The numbers of their classes, with shape (n,), -1 for none; nothing without classes.
+        classes: The names of these classes.
+        examples: The images as the model is shown them.
+    """
+
+    names: list[str]
+    images: Tensor
+    labels: Tensor | None
+    classes: tuple[str, ...]
+    examples: Examples
 
 
 @dataclass(frozen=True)
@@ -107,6 +136,162 @@ class Run:
         except RuntimeError as error:
             raise UsageError(f"{path} does not fit {folder / 'config.yaml'} ({one_line(error)})") from None
         return Run(folder, settings, model.eval(), (channels, height, width), classes, step, loss)
+
+    @property
+    def target(self) -> Target:
+        """What of images the model explains."""
+        return self.config.data.target
+
+    @property
+    def form(self) -> Form:
+        """What images that the model is asked about are brought to, by the run's own rule."""
+        channels, height, width = self.shape
+        return Form(height, width, channels, self.config.data.bits, self.config.data.fit)
+
+    def shown(
+        self, source: Source, label: str | None = None, skip_bad: bool = False, progress: Progress | None = None
+    ) -> Iterator[Shown]:
+        """Images of the user's own, as the model is shown them. Memory does not grow with their number.
+
+        Args:
+            source: The images.
+            label: The class of all of them, for a model with labels; by default what the source says.
+            skip_bad: Whether images that cannot be read are left out.
+            progress: Is told how many are done.
+
+        Raises:
+            UsageError: If they cannot be read, or for a label where there is none to give or one is missing.
+        """
+        return self._shown(source, self._numbers(source, label), label is not None, skip_bad, progress)
+
+    def _shown(
+        self, source: Source, numbers: Tensor | None, alike: bool, skip_bad: bool, progress: Progress | None
+    ) -> Iterator[Shown]:
+        """The same, with the number of the class of all images, or of every class of the source."""
+        for part in asked(source, self.form, skip_bad, progress):
+            examples, labels = self.target.alone(part.images), part.labels
+            if numbers is not None:
+                labels = (numbers if alike or labels is None else numbers[labels]).expand(len(part.images))
+                examples = examples.conditioned(self.model.context(labels))
+            classes = source.classes if numbers is None else self.classes
+            yield Shown(part.names, part.images, labels, classes, examples)
+
+    def _numbers(self, source: Source, label: str | None) -> Tensor | None:
+        """The number that the model has for the class of all images, or for each class of a source; nothing where the
+        model takes none."""
+        if label is not None:
+            return torch.tensor(self.class_number(label))
+        if not self.model.classes or isinstance(self.model, SemiVAE):
+            return None
+        if not source.classes:
+            raise UsageError(
+                f"{self.folder} is conditioned on labels: give that of {source.title} (--label), {self.class_names}"
+            )
+        return torch.tensor([self.class_number(name) for name in source.classes] + [-1])
+
+    def test_images(self, report: Report = log) -> Iterator[Shown]:
+        """The test images of the run, as it was scored on them."""
+        known = self.config.data.load(report)
+        split = known.test
+        examples = self.target.evaluation([known.validation.images, split.images])[1]
+        examples = examples.conditioned(self.model.context(split.labels))
+        called = split.names()
+        for start in range(0, len(split), TOGETHER):
+            part = slice(start, start + TOGETHER)
+            images = split.images[part]
+            names = [next(called, str(start + k)) for k in range(len(images))]
+            labels = None if split.labels is None else split.labels[part]
+            yield Shown(names, images, labels, known.classes, examples[part])
+
+    @property
+    def class_names(self) -> str:
+        """The names of the classes that there are to choose from, or the first of them, in words."""
+        listed = ", ".join(self.classes[:10])
+        return f"one of {listed}" + (f" ... {self.classes[-1]}" if len(self.classes) > 10 else "")
+
+    def class_number(self, text: str) -> int:
+        """The number of the class that is called so, in letters of any case, or has that number.
+
+        Raises:
+            UsageError: If there is none, with the nearest name, or if the model knows no classes.
+        """
+        if not self.model.classes:
+            raise UsageError(f"{self.folder} knows no labels, so {text} says nothing to it: set model.labels true")
+        folded = {name.casefold(): number for number, name in enumerate(self.classes)}
+        if text.casefold() in folded:
+            return folded[text.casefold()]
+        if text.isdecimal() and int(text) < len(self.classes):
+            return int(text)
+        near = difflib.get_close_matches(text.casefold(), folded, n=1)
+        guess = f"did you mean {self.classes[folded[near[0]]]}?" if near else f"give {self.class_names}"
+        raise UsageError(f"there is no class {text} in {self.folder}: {guess}")
+
+    def encode(self, images: Any, labels: Any = None) -> Array:
+        """Where the model puts images: the centres of their posteriors. Nothing is random.
+
+        Args:
+            images: An array or a tensor with shape (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, uint16, bool or
+                floats in [0, 1], or the path of a folder or file; of another size or kind than the model's, they are
+                brought to it by the run's own rule.
+            labels: A class for each image of an array, with shape (N,), for a model with labels.
+
+        Returns:
+            Latents, with shape (N, D), float32.
+
+        Raises:
+            UsageError: If the images cannot be read, or labels are missing.
+        """
+        return np.concatenate([encoding.encode(self.model, part.examples) for part in self._own(images, labels)])
+
+    def reconstruct(self, images: Any, labels: Any = None) -> Array:
+        """What the model makes of images, see :meth:`encode`: greys in [0, 1], with shape (N, C, H, W)."""
+        parts = self._own(images, labels)
+        return np.concatenate([encoding.reconstruct(self.model, self.target, part.examples) for part in parts])
+
+    def log_likelihood(self, images: Any, labels: Any = None, samples: int = 100) -> Array:
+        """The importance weighted bound on log p(x) of images, see :meth:`encode`, in nats, with shape (N,).
+
+        Args:
+            images: The images.
+            labels: Their classes, for a model with labels.
+            samples: The number of draws for each image; the bound rises with it towards log p(x).
+        """
+        parts = self._own(images, labels)
+        return np.concatenate([encoding.log_likelihood(self.model, part.examples, samples) for part in parts])
+
+    def decode(self, z: Any, labels: Any = None) -> Array:
+        """The mean images of latents.
+
+        Args:
+            z: Latents, with shape (N, D).
+            labels: The number of a class for each, with shape (N,), for a model with labels.
+
+        Returns:
+            Greys in [0, 1], with shape (N, C, H, W).
+        """
+        return encoding.decode(self.model, self.target, z, labels)
+
+    def sample(self, count: int = 64, temperature: float = 1.0, seed: int = 0, label: str | int | None = None) -> Array:
+        """New images: means of the likelihood at draws of the prior.
+
+        Args:
+            count: The number N of images.
+            temperature: The factor on the scale of the prior.
+            seed: Decides the draws.
+            label: The name or number of their class, for a model with labels; by default all classes in turn.
+
+        Returns:
+            Greys in [0, 1], with shape (N, C, H, W).
+        """
+        number = None if label is None else self.class_number(str(label))
+        return encoding.sample(self.model, self.target, count, temperature, seed, number)
+
+    def _own(self, images: Any, labels: Any) -> Iterator[Shown]:
+        if not isinstance(images, str | Path):
+            return self.shown(from_arrays(images, labels))
+        if labels is not None:
+            raise UsageError("labels were given beside a path: they go with arrays; the folders of a path are classes")
+        return self.shown(open_source(images, self.model.classes > 0))
 
     def redraw(self, report: Report = log) -> tuple[Path, ...]:
         """Draws all pictures anew. Returns the files."""

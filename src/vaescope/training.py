@@ -92,6 +92,14 @@ class Trainer:
         return torch.device("cuda" if there and self.device != "cpu" else "cpu")
 
 
+def put(model: VAE, device: torch.device) -> None:
+    """Puts a model where it is to be trained, with its weights laid out as they are fastest there."""
+    model.to(device)
+    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        # convolutions are up to twice as fast with the channel innermost
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
 Loss = Callable[[VAE, Tensor, Tensor | None, float], Terms]
 """From a model, images, their context and the share of the run that is done to terms."""
 

@@ -20,6 +20,9 @@ VERBS = {
     "encode": ("look", "write the latents of images to a file"),
     "figures": ("look", "draw all pictures of a run anew"),
     "data": ("data", "list, fetch or check image sets"),
+    "export": ("travel", "write a trained model as ONNX or torch programs that need no vaescope"),
+    "push": ("travel", "upload a run to the Hugging Face Hub"),
+    "pull": ("travel", "download a run from the Hugging Face Hub"),
 }
 """Every verb, with its module and what it does."""
 

@@ -1,30 +1,22 @@
 """``vaescope sample``, ``reconstruct``, ``encode`` and ``figures``: what can be asked of a trained model."""
 
-import csv
-import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.distributions import Distribution
 
 from vaescope.cli.options import Parser, positive, report, seed, temperature, writing
-from vaescope.data.arrays import read_images
-from vaescope.data.examples import Examples
-from vaescope.data.rows import Rows
-from vaescope.distributions import centre
+from vaescope.data.own import open_source
+from vaescope.encoding import rows
 from vaescope.errors import UsageError
 from vaescope.figures import tiles
 from vaescope.files import atomic_file
-from vaescope.metrics.bound import CHUNK
-from vaescope.models import SemiVAE, aside
-from vaescope.objectives import distortion, rate
 from vaescope.pictures import reconstruct as draw_reconstructions
-from vaescope.pictures import sample as draw_samples
-from vaescope.run import Run
+from vaescope.progress import Download
+from vaescope.run import Run, Shown
+from vaescope.tables import Table
 
 
 def sample(words: Sequence[str]) -> int:
@@ -39,18 +31,15 @@ def sample(words: Sequence[str]) -> int:
     made.add_argument("-o", "--out", type=Path, help="a .png, or .npz for the greys as bytes (RUN/samples.png)")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
-    labels = torch.arange(asked.n) % max(1, len(run.classes))
-    if asked.label is not None:
-        labels = labels.new_full((asked.n,), find_class(run, asked.label))
-    context = run.model.context(labels)
-    images = draw_samples(run.model, run.config.data.target, asked.n, asked.temperature, asked.seed, context)
+    label = None if asked.label is None else run.class_number(asked.label)
+    images = run.sample(asked.n, asked.temperature, asked.seed, label)
     out = output(asked.out or run.folder / "samples.png", (".png", ".npz"))
     with writing(out):
         if out.suffix == ".npz":
             with atomic_file(out) as temporary:
                 np.savez_compressed(temporary, images=(images * 255).round().astype(np.uint8))
         else:
-            of = "" if asked.label is None else f" of {run.classes[int(labels[0])]}"
+            of = "" if label is None else f" of {run.classes[label]}"
             title = f"{asked.n} samples{of} at temperature {asked.temperature:g}"
             footer = f"run {run.folder.name} · step {run.step:,} · seed {asked.seed}"
             tiles.samples(out, images, title=title, footer=footer)
@@ -67,14 +56,14 @@ def reconstruct(words: Sequence[str]) -> int:
     made.add_argument("-o", "--out", type=Path, help="a .png (RUN/reconstructed.png)")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
-    found = read(run, asked.images, asked.label)
     out = output(asked.out or run.folder / "reconstructed.png", (".png",))
+    found = next(read(run, asked))
     with writing(out):
         tiles.comparison(
             out,
-            found.images[: asked.n].numpy(),
-            draw_reconstructions(run.model, run.config.data.target, found.examples[: asked.n]),
-            title=f"Originals over reconstructions, {found.title}",
+            found.images[: asked.n].numpy() / np.float32(run.target.top),
+            draw_reconstructions(run.model, run.target, found.examples[: asked.n]),
+            title=f"Originals over reconstructions, {asked.images or 'test images'}",
             footer=f"run {run.folder.name} · step {run.step:,}",
         )
     print(out)
@@ -86,23 +75,31 @@ def encode(words: Sequence[str]) -> int:
     made = Parser(
         "Write the latents of images to a file: mean (the centre of the posterior), scale (its standard deviation,\n"
         "where the posterior has one), elbo (in nats, but not of an autoencoder, which has none), label (where it is\n"
-        "known) and predicted (by a model with a classifier).\n"
-        "The same images give the same file: the one draw of the latents in the ELBO has a fixed seed.",
+        "known), class (its name), predicted (by a model with a classifier); first its index and name, if any.\n"
+        "The same image gives the same row, whatever else is asked about: the one draw of the latents in its ELBO\n"
+        "comes from a hash of it.",
         "vaescope encode runs/main -o latents.npz",
         "vaescope encode",
     )
     add_images(made)
-    made.add_argument("-o", "--out", type=Path, required=True, help="a .npz or .csv file")
+    made.add_argument("-o", "--out", type=Path, required=True, help="a .npz, .csv or .parquet file")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
-    out = output(asked.out, (".npz", ".csv"))
-    found = read(run, asked.images, asked.label)
-    columns = latents(run, found.examples)
-    if found.labels is not None:
-        columns["label"] = found.labels.numpy()
-    with writing(out):
-        write_table(out, columns)
-    print(out)
+    out = Table(asked.out)
+    done = 0
+    with out as table:
+        for part in read(run, asked):
+            count = len(part.names)
+            number = np.arange(done, done + count)
+            columns: dict[str, Any] = {} if out.path.suffix == ".npz" else {"index": number}  # there it is the place
+            columns |= {} if part.names[0] in ("0", str(done)) else {"name": part.names}
+            columns |= next(rows(run.model, [part.examples]))
+            if part.labels is not None:
+                columns["label"] = part.labels.numpy()
+                columns["class"] = [part.classes[label] if label >= 0 else "" for label in part.labels.tolist()]
+            table.add(columns)
+            done += count
+    print(out.path)
     return 0
 
 
@@ -121,134 +118,25 @@ def add_images(made: Parser) -> None:
     made.add_argument("run", type=Path, help="the run folder")
     made.add_argument(
         "images",
-        type=Path,
         nargs="?",
-        help="a picture, a folder of pictures, .npy, .npz or idx file, of the model's size (the run's test images)",
+        help="a picture, a folder of pictures, .npy, .npz, .parquet or idx file, or hf:NAME (the run's test images)",
     )
+    made.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be read")
     made.add_argument("--label", help="the name or number of the class of these images, for a model with labels")
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The images that a verb is asked about.
-
-    Args:
-        images: Bytes, with shape (N, C, H, W).
-        examples: The same as the model is shown them.
-        labels: Their labels, if known.
-        title: What they are.
-    """
-
-    images: Rows
-    examples: Examples
-    labels: Tensor | None
-    title: str
-
-
-def read(run: Run, path: Path | None, label: str | None = None) -> Asked:
-    """The images at a path, or the test images of the run, seen as they are when the run is scored.
-
-    Args:
-        run: The run.
-        path: Where the images are.
-        label: The class of all of them.
-
-    Raises:
-        UsageError: If they cannot be read, or for a label where there is none to give or one is missing.
-    """
-    target = run.config.data.target
-    if path is None:
-        if label is not None:
-            raise UsageError(f"--label {label} is for images of your own: the test images have their labels already")
-        known = run.config.data.load(report)
-        shown = target.evaluation([known.validation.images, known.test.images])[1]
-        examples = shown.conditioned(run.model.context(known.test.labels))
-        return Asked(known.test.images, examples, known.test.labels, f"{known.title} test images")
-    number = None if label is None else find_class(run, label)
-    if number is None and run.model.classes and not isinstance(run.model, SemiVAE):
-        raise UsageError(f"{run.folder} is conditioned on labels: give the class of {path} with --label, {names(run)}")
-    images = torch.from_numpy(read_images(path, run.shape))
-    labels = None if number is None else torch.full((len(images),), number)
-    return Asked(images, target.alone(images).conditioned(run.model.context(labels)), labels, path.name)
-
-
-def find_class(run: Run, text: str) -> int:
-    """The class that is called so, in letters of any case, or has that number.
-
-    Raises:
-        UsageError: If there is none, with the nearest name, or if the model knows no classes.
-    """
-    if not run.model.classes:
-        raise UsageError(f"{run.folder} knows no labels, so --label {text} says nothing to it: set model.labels true")
-    folded = {name.casefold(): number for number, name in enumerate(run.classes)}
-    if text.casefold() in folded:
-        return folded[text.casefold()]
-    if text.isdecimal() and int(text) < len(run.classes):
-        return int(text)
-    near = difflib.get_close_matches(text.casefold(), folded, n=1)
-    guess = f"did you mean {run.classes[folded[near[0]]]}?" if near else f"give {names(run)}"
-    raise UsageError(f"there is no class {text} in {run.folder}: {guess}")
-
-
-def names(run: Run) -> str:
-    """The names of the classes that there are to choose from, or the first of them."""
-    listed = ", ".join(run.classes[:10])
-    return f"one of {listed}" + (f" ... {run.classes[-1]}" if len(run.classes) > 10 else "")
-
-
-def latents(run: Run, examples: Examples) -> dict[str, np.ndarray]:
-    """The posterior of every image and the bound on its log-likelihood, as the run is scored.
-
-    Args:
-        run: The run.
-        examples: The images as the model is shown them.
-
-    Returns:
-        ``mean``, the centre of the posterior, with shape (N, D); where there is one, ``scale`` with the same shape;
-        where there is a rate, ``elbo`` with shape (N,) in nats, at one draw of the latents; of a model with a
-        classifier, ``predicted`` with shape (N,).
-    """
-    rows: list[dict[str, Tensor]] = []
-    point = run.model.posterior.family.degenerate
-    with aside(run.model, seed=0):
-        for part in examples.split(CHUNK):
-            q = run.model.infer(part.values, part.context)
-            row = {"mean": centre(q)}
-            scale = None if point else standard_deviation(q)
-            if scale is not None:
-                row["scale"] = scale
-            if not point:
-                trace = run.model(part.values, part.context)
-                row["elbo"] = -(distortion(trace, part.values) + rate(trace))
-            if isinstance(run.model, SemiVAE):
-                row["predicted"] = centre(run.model.classify(part.values)).argmax(-1)
-            rows.append(row)
-    return {name: torch.cat([row[name] for row in rows]).numpy() for name in rows[0]}
-
-
-def standard_deviation(q: Distribution) -> Tensor | None:
-    """The standard deviation of every latent, or nothing where the family knows none."""
-    try:
-        return q.stddev
-    except NotImplementedError:
-        return None
-
-
-def write_table(path: Path, columns: dict[str, np.ndarray]) -> None:
-    """Writes columns of numbers as ``.npz``, or as ``.csv`` with one column a number."""
-    with atomic_file(path) as temporary:
-        if path.suffix == ".npz":
-            np.savez_compressed(temporary, **columns)  # type: ignore[arg-type]
-            return
-        flat = {
-            f"{name}{i + 1}" if column.ndim > 1 else name: values
-            for name, column in columns.items()
-            for i, values in enumerate(column.T if column.ndim > 1 else [column])
-        }
-        with temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["index", *flat])
-            writer.writerows(zip(range(len(next(iter(flat.values())))), *flat.values(), strict=True))
+def read(run: Run, asked: Namespace) -> Iterator[Shown]:
+    """The images that a verb is asked about: those at a path, or the test images of the run."""
+    if asked.images is None:
+        if asked.label is not None:
+            raise UsageError(
+                f"--label {asked.label} is for images of your own: the test images have their labels already"
+            )
+        return run.test_images(report)
+    source = open_source(asked.images)
+    parts, form = run.shown(source, asked.label, asked.skip_bad, Download()), run.form
+    report(f"{source.title}: {len(source):,} images, seen as {form.height}x{form.width}x{form.channels}, {form.fit}")
+    return parts
 
 
 def output(path: Path, endings: tuple[str, ...]) -> Path:

@@ -12,7 +12,7 @@ from vaescope.card import Summary
 from vaescope.cli.options import report
 from vaescope.errors import UsageError
 from vaescope.experiment import train as train_run
-from vaescope.progress import Bar, Download, display
+from vaescope.progress import Download, display
 from vaescope.request import dump, expand_data, free_folder, parser
 from vaescope.training import Observer, State
 
@@ -38,8 +38,7 @@ def train(words: Sequence[str]) -> int:
         )
     finally:
         stop.disarm()
-        if isinstance(shown, Bar):
-            shown.close()
+        shown.close()
     print(json.dumps(summary.record()) if as_json else describe(summary))
     return 128 + stop.signals[0] if summary.outcome == "interrupted" else 0
 

@@ -13,11 +13,12 @@ equal images with equal settings are decoded once, wherever they lie, and change
 file, or of the pixels of an array) and the seed of the splits: a number between 0 and 1 below `test` sends an image to
 the test images, the next `validation` of the range to validation, the rest to training. So splits are the same on every
 machine, adding images moves no others, and two copies of an image are never on two sides. A split that would stay empty
-gets the training image with the smallest number.
+gets the image with the smallest number, and its copies, from the fullest split that is not the user's.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from bisect import insort
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
@@ -69,17 +70,26 @@ class Division:
 
 @dataclass
 class Decoded:
-    """What came of the images of a source.
+    """What came of the images of a source, in little memory however many they are.
 
     Args:
-        parts: The split of each image that could be read.
-        numbers: Its number between 0 and 1.
-        bad: The names of those that could not, and why.
+        counts: The number of images in each split.
+        smallest: For each split the smallest of the numbers of images that the user has not put there, as many
+            different ones as there are splits.
+        bad: The images that could not be read, and why.
     """
 
-    parts: list[Part] = field(default_factory=list)
-    numbers: list[float] = field(default_factory=list)
+    counts: dict[Part, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
+    smallest: dict[Part, list[float]] = field(default_factory=lambda: {part: [] for part in PARTS})
     bad: list[str] = field(default_factory=list)
+
+    def add(self, part: Part, number: float | None) -> None:
+        """Counts an image, with its number if it may be put elsewhere."""
+        self.counts[part] += 1
+        few = self.smallest[part]
+        if number is not None and number not in few:
+            insort(few, number)
+            del few[len(PARTS) :]
 
 
 def prepared(
@@ -107,9 +117,11 @@ def prepared(
     """
     settings = {"format": FORMAT, "form": asdict(form), "division": asdict(division), "skip_bad": skip_bad}
     key = blake2b(json.dumps([source.fingerprint(), settings]).encode(), digest_size=16).hexdigest()
-    entry = (cache or cache_folder()) / "images" / key
-    if (entry / "entry.json").is_file():
+    entry = (cache or cache_folder()).expanduser() / "images" / key
+    if (entry / "entry.json").exists():
         return entry
+    if entry.exists():
+        raise UsageError(f"{entry} is no whole entry of the cache: delete it to decode anew")
     if len(source) < len(PARTS):
         raise UsageError(
             f"{source.title} holds {len(source)} image{'s'[: len(source) != 1]}: at least 3 are needed, one each to "
@@ -120,9 +132,9 @@ def prepared(
         with atomic_folder(entry) as folder:
             _make(source, form, division, skip_bad, folder, progress)
     except OSError as error:
-        if not (entry / "entry.json").is_file():  # else another process was quicker
+        if not (entry / "entry.json").exists():  # else another process was quicker
             raise UsageError(
-                f"{entry} cannot be written ({error.strerror}): set data.cache to a folder with room"
+                f"{entry} cannot be written ({error.strerror or error}): set data.cache to a folder with room"
             ) from None
     return entry
 
@@ -131,36 +143,34 @@ def _make(
     source: Source, form: Form, division: Division, skip_bad: bool, folder: Path, progress: Progress | None
 ) -> None:
     """Fills the folder of an entry."""
-    forced: dict[int, Part] = {}
-    while True:
-        done = _decode_all(source, form, division, forced, folder, progress)
-        if done.bad and not skip_bad:
-            raise UsageError(_unreadable(source, done.bad))
-        missing = [part for part in PARTS if part not in done.parts]
-        if not missing:
-            break
-        forced |= _borrowed(source, done, missing)
+    done = _decode_all(source, form, division, {}, folder, progress)
+    if done.bad and not skip_bad:
+        raise UsageError(_unreadable(source, done.bad))
+    if missing := [part for part in PARTS if not done.counts[part]]:
+        _decode_all(source, form, division, _borrowed(source, done, missing), folder, progress)
     entry = {"title": source.title, "classes": source.classes, "form": asdict(form), "skipped": done.bad}
     (folder / "entry.json").write_text(json.dumps(entry, indent=1), encoding="utf-8")
 
 
-def _borrowed(source: Source, done: Decoded, missing: Sequence[Part]) -> dict[int, Part]:
-    """The images that go to splits that would be empty: of the fullest one those with the smallest numbers."""
-    most = max(PARTS, key=done.parts.count)
-    spare = sorted((number, i) for i, number in enumerate(done.numbers) if done.parts[i] == most)
+def _borrowed(source: Source, done: Decoded, missing: Sequence[Part]) -> dict[float, Part]:
+    """The numbers of the images that go to splits that would be empty: the smallest of the fullest split."""
+    fullest = max(PARTS, key=lambda part: (len(done.smallest[part]), done.counts[part]))
+    spare = done.smallest[fullest]
     if len(spare) <= len(missing):
+        wanted = [part for part in PARTS if part in missing or done.smallest[part] or part == "train"]
+        there = sum(map(len, done.smallest.values()))
         raise UsageError(
-            f"{source.title} holds {len(done.parts)} readable images: at least 3 are needed, one each to train, to "
-            "validate and to test"
+            f"{source.title} holds {there} different readable image{'s'[: there != 1]} for "
+            f"{', '.join(wanted)}: at least {len(wanted)} are needed, one each"
         )
-    return {i: part for (_, i), part in zip(spare, missing, strict=False)}
+    return dict(zip(spare, missing, strict=False))
 
 
 def _decode_all(
     source: Source,
     form: Form,
     division: Division,
-    forced: dict[int, Part],
+    borrowed: Mapping[float, Part],
     folder: Path,
     progress: Progress | None,
 ) -> Decoded:
@@ -172,10 +182,9 @@ def _decode_all(
             if isinstance(pixels, str):
                 done.bad.append(pixels)
                 continue
-            held_out = item.part if item.part in ("validation", "test") else division.part(number, source.parts)
-            part = forced.get(len(done.parts), held_out)
-            done.parts.append(part)
-            done.numbers.append(number)
+            fixed = item.part if item.part in ("validation", "test") else None
+            part = fixed or borrowed.get(number) or division.part(number, source.parts)
+            done.add(part, None if fixed else number)
             files[part].add(pixels, item)
     return done
 
@@ -193,10 +202,18 @@ def decoded(
         except UsageError as error:
             return item, 0.0, str(error)
 
-    for done, result in enumerate(ahead(work, source.items()), 1):
+    for done, result in enumerate(ahead(work, _items(source)), 1):
         yield result
         if progress:
             progress(IMAGES, done, len(source))
+
+
+def _items(source: Source) -> Iterator[Item]:
+    """The images of a source. That it cannot be read is not to be taken for a cache that cannot be written to."""
+    try:
+        yield from source.items()
+    except OSError as error:
+        raise UsageError(f"{source.title} cannot be read to its end: {error.strerror or error}") from None
 
 
 def _bytes(content: Path | bytes) -> bytes:
@@ -212,8 +229,8 @@ def _bytes(content: Path | bytes) -> bytes:
 def _unreadable(source: Source, bad: Sequence[str]) -> str:
     """What is said of files that cannot be read: the first of them with the reason."""
     return (
-        f"{len(bad):,} of {len(source):,} images cannot be read (vaescope data check lists them): mend or remove them, "
-        f"or leave them out with --skip-bad; the first: {bad[0]}"
+        f"{source.title}: {len(bad):,} of {len(source):,} images cannot be used (vaescope data check lists them): mend "
+        f"or remove them, or leave them out with --skip-bad; the first: {bad[0]}"
     )
 
 
@@ -253,10 +270,9 @@ class SplitFile:
         self.count += 1
 
     def __exit__(self, *exception: object) -> None:
-        self.file.seek(0)
-        self._header()
-        self.file.close()
-        self.names.close()
+        with self.names, self.file:
+            self.file.seek(0)
+            self._header()
         if self.labelled:
             np.save(self.folder / f"{self.part}.labels.npy", np.array(self.labels, np.int64), allow_pickle=False)
 
@@ -269,13 +285,22 @@ def open_entry(folder: Path) -> ImageSet:
     """
     try:
         facts: dict[str, Any] = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
-        splits = [_split(folder, part) for part in PARTS]
+        form = Form(**facts["form"])
+        splits = [_split(folder, part, form) for part in PARTS]
         return ImageSet("images", str(facts["title"]), tuple(map(str, facts["classes"])), *splits)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder} is no entry of the cache, or damaged ({error}): delete it to decode anew") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"{folder} is no entry of the cache, or damaged ({reason}): delete it to decode anew"
+        ) from None
 
 
-def _split(folder: Path, part: Part) -> Split:
-    labels = folder / f"{part}.labels.npy"
+def _split(folder: Path, part: Part, form: Form) -> Split:
+    path, labels = folder / f"{part}.npy", folder / f"{part}.labels.npy"
+    images = Mapped(path)
+    if images.shape[1:] != (form.channels, form.height, form.width) or images.bits != form.bits:
+        raise ValueError(f"{path} holds other images than entry.json says")
     known = torch.from_numpy(np.load(labels, allow_pickle=False)) if labels.exists() else None
-    return Split(Mapped(folder / f"{part}.npy"), known, folder / f"{part}.names")
+    if known is not None and known.shape != (len(images),):
+        raise ValueError(f"{labels} holds other labels than one for each image")
+    return Split(images, known, folder / f"{part}.names")

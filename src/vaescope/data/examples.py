@@ -18,7 +18,8 @@ def as_they_are(rows: Tensor) -> Tensor:
 class Examples:
     """The values of images and, for a model with a condition, what each is conditioned on.
 
-    Of a whole split the images are kept, in memory or on disk, and become values a part at a time.
+    The images are kept, in memory or on disk, and become values when these are asked for: of a whole split a part at a
+    time.
 
     Args:
         rows: The values, with shape (N, C, H, W), or what they are made from.
@@ -40,7 +41,7 @@ class Examples:
         return len(self.rows)
 
     def __getitem__(self, index: Index) -> "Examples":
-        return Examples(self.view(self.rows[index]), None if self.context is None else self.context[index])
+        return Examples(self.rows[index], None if self.context is None else self.context[index], self.view)
 
     def conditioned(self, context: Tensor | None) -> "Examples":
         """The same with what each is conditioned on."""

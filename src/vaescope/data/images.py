@@ -6,7 +6,8 @@ by their SHA-256 every time, which costs a few hundredths of a second.
 """
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ class Split:
     def top(self) -> int:
         """The level of white, 255 or 65,535."""
         return 255 if self.images[:1].dtype == torch.uint8 else 65_535
+
+    def names(self) -> Iterator[str]:
+        """What the images are called, in their order; nothing where they are only numbers."""
+        if self.called is not None:
+            with self.called.open(encoding="utf-8") as lines:
+                yield from map(json.loads, lines)
 
     def greys(self, index: Sequence[int] | Tensor) -> Array:
         """Some of the images with greys in [0, 1], for pictures, with shape (K, C, H, W)."""

@@ -14,14 +14,17 @@ import torch
 from torch import Tensor
 
 RELEASE = 32 << 20
-"""So many bytes are read between two times that pages are given back."""
+"""So many bytes are mapped between two times that pages are given back."""
 
-CHUNK = 1024
-"""Images at a time, where a whole split is gone through."""
+AROUND = 64 << 10
+"""So many bytes Linux maps around one that is read, if it has them in its cache."""
+
+CHUNK, CHUNK_BYTES = 1024, 16 << 20
+"""Images at a time, where a whole split is gone through, and bytes, unless a single image has more."""
 
 
 class Mapped:
-    """The rows of a ``.npy`` file, for any number of threads. Indexing reads them into memory.
+    """The rows of a ``.npy`` file, for any number of threads. Indexing, as of a tensor, reads them into memory.
 
     Args:
         path: The file.
@@ -41,6 +44,11 @@ class Mapped:
         return torch.Size(self._array.shape)
 
     @property
+    def bits(self) -> int:
+        """The bits of a value."""
+        return 8 * self._array.itemsize
+
+    @property
     def nbytes(self) -> int:
         """The bytes of all rows."""
         return int(self._array.nbytes)
@@ -48,17 +56,27 @@ class Mapped:
     def __getitem__(self, index: slice | Sequence[int] | Tensor) -> Tensor:
         if isinstance(index, slice):
             rows = np.array(self._array[index])
+            self._release(rows.nbytes)
         else:
-            places = np.asarray(index, np.int64)
+            places = self._places(index)
             order = places.argsort(kind="stable")  # from front to back, which disks like
             rows = np.empty((len(places), *self._array.shape[1:]), self._array.dtype)
             rows[order] = self._array[places[order]]
-        self._release(rows.nbytes)
+            self._release(rows.nbytes + AROUND * len(rows))
         return torch.from_numpy(rows)
 
-    def _release(self, read: int) -> None:
+    def _places(self, index: Sequence[int] | Tensor) -> np.ndarray:
+        """The numbers of the rows; those of a mask are the ones where it is true."""
+        places = index.numpy(force=True) if isinstance(index, Tensor) else np.array(index)
+        if places.dtype == bool and places.shape == (len(self),):
+            return np.flatnonzero(places)
+        if places.ndim != 1 or (len(places) and places.dtype.kind not in "iu"):
+            raise IndexError(f"{len(self)} rows got an index of {places.dtype} with shape {places.shape}")
+        return places.astype(np.int64)
+
+    def _release(self, mapped: int) -> None:
         with self._lock:
-            self._read += read
+            self._read += mapped
             due = self._read > RELEASE
             self._read = 0 if due else self._read
         if due and hasattr(mmap, "MADV_DONTNEED"):
@@ -69,11 +87,19 @@ Rows = Tensor | Mapped
 """Images with shape (N, C, H, W), in memory or on disk."""
 
 
-def chunks(rows: Rows, size: int = CHUNK) -> Iterator[Tensor]:
-    """All rows, in their order, at most ``size`` at a time."""
+def chunks(rows: Rows) -> Iterator[Tensor]:
+    """All rows, in their order, as many at a time as fit into little memory."""
+    size = max(1, min(CHUNK, CHUNK_BYTES * len(rows) // max(1, rows.nbytes)))
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def in_memory(rows: Rows, device: torch.device) -> Tensor:
     """All rows on a device."""
-    return (rows if isinstance(rows, Tensor) else rows[:]).to(device)
+    if isinstance(rows, Tensor):
+        return rows.to(device)
+    whole = torch.empty(rows.shape, dtype=rows[:0].dtype, device=device)
+    start = 0
+    for part in chunks(rows):
+        whole[start : start + len(part)] = part.to(device)
+        start += len(part)
+    return whole

@@ -20,7 +20,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -29,6 +28,7 @@ from torch import Tensor
 
 from vaescope.data.examples import Examples
 from vaescope.data.rows import Rows, chunks
+from vaescope.streams import uniforms
 
 FIXED_DRAW_SEED = 777
 """The seed with which validation and test images have been binarised since the code of the VampPrior paper."""
@@ -127,8 +127,8 @@ class Binary(Target):
         return [self._drawn(images, lambda greys: source.binomial(1, greys)) for images in splits]
 
     def alone(self, images: Rows) -> Examples:
-        """Of each image a draw whose seed is the image itself."""
-        return self._drawn(images, lambda greys: np.stack([draw_of(grey) for grey in greys]))
+        """Of each image a draw from random numbers that are a hash of it."""
+        return self._drawn(images, lambda greys: uniforms(greys, greys.shape[1], "binary") < greys)
 
     def _drawn(self, images: Rows, draw: Callable[[np.ndarray], np.ndarray]) -> Examples:
         """Binary values, drawn from rows of greys in [0, 1] and kept as single bits."""
@@ -183,17 +183,6 @@ class Centred(Whole):
 
 
 TARGETS: dict[TargetName, type[Target]] = {"binary": Binary, "grey": Grey, "centred": Centred}
-
-
-def draw_of(grey: np.ndarray) -> np.ndarray:
-    """Binary values of one image, always the same for the same greys.
-
-    Args:
-        grey: The probability of every pixel to be 1, with shape (D,).
-    """
-    key = int.from_bytes(blake2b(grey.astype("<f8").tobytes(), digest_size=16).digest(), "little")
-    uniform: np.ndarray = np.random.Generator(np.random.Philox(key=key)).random(grey.shape)
-    return uniform < grey
 
 
 def unpacked(bits: Tensor, shape: Sequence[int]) -> Tensor:

@@ -13,7 +13,7 @@ from vaescope.distributions.normal import diagonal_normal, mixture
 from vaescope.distributions.point import PointMass
 from vaescope.distributions.power_spherical import PowerSpherical
 from vaescope.distributions.sphere import HypersphericalUniform, unit
-from vaescope.distributions.views import centre, nearest, quantiles, tempered
+from vaescope.distributions.views import centre, draw_at, nearest, quantiles, tempered
 from vaescope.distributions.von_mises_fisher import VonMisesFisher
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "VonMisesFisher",
     "centre",
     "diagonal_normal",
+    "draw_at",
     "logistic_at",
     "mixture",
     "nearest",

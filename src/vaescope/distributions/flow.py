@@ -17,7 +17,7 @@ from zuko.flows import GeneralCouplingTransform, MaskedAutoregressiveTransform
 from zuko.lazy import LazyComposedTransform, LazyTransform
 from zuko.transforms import MonotonicAffineTransform
 
-from vaescope.distributions.views import centre, tempered
+from vaescope.distributions.views import centre, draw_at, tempered
 from vaescope.errors import UsageError
 
 
@@ -55,7 +55,10 @@ class Flow(Distribution):
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draws with shape (*S, *B, D), whose gradient is that of the reparameterisation."""
-        start = self.base.rsample(Size(sample_shape))
+        return self.push(self.base.rsample(Size(sample_shape)))
+
+    def push(self, start: Tensor) -> Tensor:
+        r"""The draws that come from values of :math:`\epsilon`, with shape (*S, *B, D), and are remembered."""
         value, stretch = self.transform.call_and_ladj(start)
         self._last = (value, start, stretch, torch.is_grad_enabled())
         return value
@@ -80,6 +83,11 @@ class Flow(Distribution):
 @centre.register
 def _(distribution: Flow) -> Tensor:
     return distribution.transform(centre(distribution.base))
+
+
+@draw_at.register
+def _(distribution: Flow, uniform: Tensor) -> Tensor:
+    return distribution.push(draw_at(distribution.base, uniform))
 
 
 @tempered.register

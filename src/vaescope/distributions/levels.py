@@ -11,7 +11,7 @@ from torch import Size, Tensor
 from torch.distributions import Categorical, Distribution, kl_divergence
 from torch.distributions.kl import register_kl
 
-from vaescope.distributions.views import centre, nearest
+from vaescope.distributions.views import centre, chosen, draw_at, nearest
 
 
 class Levels(Distribution):
@@ -100,6 +100,11 @@ def _(distribution: Levels) -> Tensor:
 @nearest.register
 def _(distribution: Levels, z: Tensor) -> Tensor:
     return distribution.values[distribution.index(z)]
+
+
+@draw_at.register
+def _(distribution: Levels, uniform: Tensor) -> Tensor:
+    return distribution.values[chosen(distribution.probs, uniform)]
 
 
 @register_kl(Levels, Levels)  # type: ignore[untyped-decorator]

@@ -5,7 +5,7 @@ from typing import Any, Self
 from torch import Size, Tensor
 from torch.distributions import Distribution
 
-from vaescope.distributions.views import tempered
+from vaescope.distributions.views import draw_at, tempered
 
 
 class PointMass(Distribution):
@@ -42,6 +42,11 @@ class PointMass(Distribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same points in a larger batch."""
         return type(self)(self.loc.expand(*batch_shape, self.loc.shape[-1]))
+
+
+@draw_at.register
+def _(distribution: PointMass, uniform: Tensor) -> Tensor:
+    return distribution.loc.expand(uniform.shape)
 
 
 @tempered.register

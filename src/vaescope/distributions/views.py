@@ -1,4 +1,5 @@
-r"""Views of a distribution that torch does not give: its centre, at a temperature, its nearest value, its quantiles.
+r"""Views of a distribution that torch does not give: its centre, at a temperature, its nearest value, its quantiles,
+and the draw that given random numbers stand for.
 
 A distribution at temperature :math:`t` has its scale multiplied, not its density raised to a power:
 :math:`\mu + t\,\sigma\,\epsilon` for a normal, and the same for every component of a mixture, so that :math:`t < 1`
@@ -16,7 +17,9 @@ from torch.distributions import (
     MultivariateNormal,
     Normal,
     OneHotCategorical,
+    TransformedDistribution,
 )
+from torch.nn.functional import one_hot
 
 from vaescope.errors import UsageError
 
@@ -109,6 +112,64 @@ def nearest(distribution: Distribution, z: Tensor) -> Tensor:
 @nearest.register
 def _(distribution: Independent, z: Tensor) -> Tensor:
     return nearest(distribution.base_dist, z)
+
+
+@singledispatch
+def draw_at(distribution: Distribution, uniform: Tensor) -> Tensor:
+    """The draw that given random numbers stand for, so that it depends on nothing else that is drawn.
+
+    Args:
+        distribution: A distribution with batch shape B.
+        uniform: Numbers between 0 and 1, both excluded, uniform and independent, in double precision, with shape
+            (*S, *B, *event).
+
+    Returns:
+        Draws with shape (*S, *B, *event), without a gradient where torch has none.
+    """
+    raise NotImplementedError(f"{type(distribution).__name__} has no draw at given random numbers")
+
+
+@draw_at.register
+def _(distribution: Independent, uniform: Tensor) -> Tensor:
+    return draw_at(distribution.base_dist, uniform)
+
+
+@draw_at.register
+def _(distribution: Normal, uniform: Tensor) -> Tensor:
+    return distribution.loc + distribution.scale * torch.special.ndtri(uniform).to(distribution.loc)
+
+
+@draw_at.register
+def _(distribution: MultivariateNormal, uniform: Tensor) -> Tensor:
+    normal = torch.special.ndtri(uniform).to(distribution.loc)
+    return distribution.loc + (distribution.scale_tril @ normal[..., None])[..., 0]
+
+
+@draw_at.register
+def _(distribution: OneHotCategorical, uniform: Tensor) -> Tensor:
+    drawn = chosen(distribution.probs, uniform[..., 0])  # one number is enough for a label
+    return one_hot(drawn, distribution.event_shape[0]).to(distribution.probs)
+
+
+@draw_at.register
+def _(distribution: TransformedDistribution, uniform: Tensor) -> Tensor:
+    value = draw_at(distribution.base_dist, uniform)
+    for transform in distribution.transforms:
+        value = transform(value)
+    return value
+
+
+def chosen(probs: Tensor, uniform: Tensor) -> Tensor:
+    """Which of K cases random numbers choose: the first whose cumulative probability they do not exceed.
+
+    Args:
+        probs: The probabilities, with shape (*B, K).
+        uniform: Numbers between 0 and 1, with shape (*S, *B).
+
+    Returns:
+        Indices, with shape (*S, *B).
+    """
+    return (uniform[..., None] > probs.double().cumsum(-1)[..., :-1]).sum(-1)
 
 
 def quantiles(distribution: Distribution, probabilities: Tensor) -> Tensor:

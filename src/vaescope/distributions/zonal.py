@@ -30,7 +30,7 @@ from torch.nn.functional import normalize
 
 from vaescope.distributions.point import PointMass
 from vaescope.distributions.sphere import log_surface, unit
-from vaescope.distributions.views import centre, nearest, tempered
+from vaescope.distributions.views import centre, draw_at, nearest, tempered
 
 NODES = 64
 """The number of nodes of the quadrature over a tail."""
@@ -205,6 +205,20 @@ def _(distribution: Zonal, temperature: float) -> Distribution:
     if temperature == 0:
         return PointMass(distribution.loc)
     return type(distribution)(distribution.loc, distribution.concentration / temperature**2)
+
+
+@draw_at.register
+def _(distribution: Zonal, uniform: Tensor) -> Tensor:
+    """Each by itself, as a draw may take any number of proposals: the first of its random numbers is its seed."""
+    loc, concentration = distribution.loc.expand(uniform.shape), distribution.concentration.expand(uniform.shape[:-1])
+    seeds = (uniform[..., 0] * 2.0**52).long().flatten().tolist()
+    rows = zip(seeds, loc.flatten(0, -2).cpu(), concentration.flatten().cpu(), strict=True)
+    draws = []
+    with torch.random.fork_rng(()):
+        for seed, axis, k in rows:
+            torch.default_generator.manual_seed(seed)
+            draws.append(type(distribution)(axis, k).sample())
+    return torch.stack(draws).view(uniform.shape).to(loc)
 
 
 @nearest.register

@@ -1,9 +1,9 @@
 """Latent variable models: one pass gives a trace, and everything else reads traces."""
 
-from vaescope.models.aside import aside, encode, in_parts, reconstruct
+from vaescope.models.aside import aside, encode, in_parts, reconstruct, seeded
 from vaescope.models.presets import Architecture, Flat
 from vaescope.models.semi import SemiSupervised, SemiVAE, each_label, known
-from vaescope.models.trace import Pick, Site, Trace, centre, draw, given, temper
+from vaescope.models.trace import Pick, Site, Trace, centre, draw, given, own_draw, temper
 from vaescope.models.vae import VAE
 
 __all__ = [
@@ -23,6 +23,8 @@ __all__ = [
     "given",
     "in_parts",
     "known",
+    "own_draw",
     "reconstruct",
+    "seeded",
     "temper",
 ]

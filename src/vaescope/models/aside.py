@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import RLock
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,28 @@ from vaescope.data.examples import Examples
 from vaescope.distributions import centre as centre_of
 from vaescope.models.trace import centre
 from vaescope.models.vae import VAE
+
+ALONE = RLock()
+"""Held by the thread that draws random numbers from a seed of its own."""
+
+
+@contextmanager
+def seeded(seed: int, *devices: torch.device) -> Iterator[None]:
+    """Within the block random numbers come from ``seed``; after it they go on as if nothing had been drawn in between.
+
+    Threads wait for one another here: torch has one stream of random numbers for all of them.
+
+    Args:
+        seed: Where random numbers within the block start.
+        devices: Where they are drawn. The CPU is always one of them.
+    """
+    gpus = {device for device in devices if device.type == "cuda"}
+    with ALONE, torch.random.fork_rng(gpus):
+        torch.default_generator.manual_seed(seed)
+        for device in gpus:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 @contextmanager
@@ -24,12 +47,7 @@ def aside(model: nn.Module, seed: int) -> Iterator[None]:
         seed: Where random numbers within the block start.
     """
     modes = {module: module.training for module in model.modules()}
-    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(devices), torch.no_grad():
-        torch.default_generator.manual_seed(seed)
-        for device in devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
+    with seeded(seed, *{p.device for p in model.parameters()}), torch.no_grad():
         model.eval()
         try:
             yield

@@ -6,14 +6,17 @@ not the model's business but an argument, the :data:`Pick`: drawn, the centre, g
 temperature. Training, evaluation, sampling, traversals and interpolation are then the same pass with another pick.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution
 
 from vaescope.distributions import centre as centre_of
-from vaescope.distributions import tempered
+from vaescope.distributions import draw_at, tempered
+from vaescope.streams import uniforms
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,29 @@ def draw(samples: int | None = None) -> Pick:
         source = p if q is None else q
         shape = Size((samples,)) if samples is not None and index == 0 else Size()
         return source.rsample(shape) if source.has_rsample else source.sample(shape)
+
+    return pick
+
+
+def own_draw(x: Tensor, samples: int | None = None, turn: int = 0) -> Pick:
+    """Draws as :func:`draw` does, from random numbers that each image brings along.
+
+    They are a hash of its values, so that the draw does not depend on the other images of the batch or on their order.
+
+    Args:
+        x: The images of the pass, with shape (B, C, H, W).
+        samples: How many draws to make of each, as a new first axis.
+        turn: Another number gives other draws.
+    """
+    images = x.cpu().numpy()
+
+    def pick(index: int, p: Distribution, q: Distribution | None) -> Tensor:
+        source = p if q is None else q
+        first = (samples,) if samples is not None and index == 0 else ()
+        draws, event = (*first, *source.batch_shape[:-1]), source.event_shape  # the last axis of the batch is B
+        numbers = uniforms(images, math.prod(draws) * math.prod(event), "latents", index, turn)
+        uniform = torch.from_numpy(numbers).view(len(images), *draws, *event).movedim(0, len(draws))
+        return draw_at(source, uniform.to(x.device))
 
     return pick
 

@@ -1,0 +1,104 @@
+"""vaescope from Python: train on images, and ask what was learned.
+
+::
+
+    import vaescope as vs
+
+    run = vs.train(images, latent=16)     # an array, a folder, a file, or the name of a set
+    z = run.encode(images)                # where the model puts them
+    x = run.decode(z)                     # what it makes of that
+    run.sample(64), run.log_likelihood(images)
+    run = vs.load("runs/images")          # another day
+"""
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vaescope import config as configs
+from vaescope.data.fetch import Report, log
+from vaescope.data.own import from_arrays
+from vaescope.errors import UsageError
+from vaescope.experiment import train as train_run
+from vaescope.progress import Download, display
+from vaescope.request import dump, expand_data, free_folder, of_source, options, parser
+from vaescope.run import Run
+
+
+def train(
+    images: Any = "fashion-mnist",
+    labels: Any = None,
+    *,
+    latent: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    config: str | Path | None = None,
+    keys: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    verbose: bool = True,
+) -> Run:
+    """Trains a model on images, scores it, draws it, and leaves a run folder, as ``vaescope train`` does.
+
+    What is not said is picked from the images, see :mod:`vaescope.picks`.
+
+    Args:
+        images: An array or a tensor with shape (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, uint16, bool or floats
+            in [0, 1]; a dict of them with the keys train, validation and test; the path of a folder or file; the name
+            of a set, such as fashion-mnist, or hf:NAME.
+        labels: A number or a name for each image of an array, with shape (N,), or a dict of them.
+        latent: The number of latents.
+        epochs: How many times to go through the training images.
+        seed: Decides the weights, the order of the images, all noise and the pictures.
+        config: A YAML file with any keys of a config.
+        keys: Keys of a config with their values, such as ``{"model.prior": "VampPrior", "trainer.batch_size": 64}``.
+        out: The run folder; by default a new one in ``runs/``.
+        verbose: Whether to tell on standard error what is being done.
+
+    Returns:
+        The run, with the best weights.
+
+    Raises:
+        UsageError: A ``ValueError`` with one line that says what to change.
+        RunError: If training breaks down.
+
+    Example:
+        >>> run = train("sample", epochs=1, keys={"figures.frames": 0})  # doctest: +SKIP
+        >>> run.encode("photos/").shape  # doctest: +SKIP
+        (200, 2)
+    """
+    report: Report = partial(print, file=sys.stderr, flush=True) if verbose else log
+    short = {"model.latent": latent, "trainer.epochs": epochs, "seed": seed}
+    asked = {key: value for key, value in short.items() if value is not None} | dict(keys or {})
+    words = [*(["--config", str(config)] if config else []), *options(asked)]
+    if isinstance(images, str | Path):
+        if labels is not None:
+            raise UsageError("labels were given beside a path: they go with arrays; the folders of a path are classes")
+        words, found = expand_data(["--data", str(images), *words], report)
+    else:
+        words, found = of_source(from_arrays(images, labels), words, report)
+    made = parser()
+    parsed = configs.parse(made, words)
+    for name in ("out", "resume", "json", "skip_bad"):
+        parsed.pop(name)
+    folder = Path(out) if out else free_folder(parsed)
+    settings, text = configs.build(made, parsed), dump(made, parsed)
+    for line in found.in_words(settings) if found else ():
+        report(line)
+    shown = display() if verbose else None
+    try:
+        train_run(settings, text, folder, observers=[shown] if shown else [], report=report, progress=Download())
+    finally:
+        if shown:
+            shown.close()
+    return Run.load(folder)
+
+
+def load(folder: str | Path) -> Run:
+    """Reads a run folder that ``vaescope train`` or :func:`train` made. Nothing in it is executed.
+
+    Raises:
+        UsageError: If it is no run folder, or damaged.
+    """
+    return Run.load(Path(folder))
