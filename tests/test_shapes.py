@@ -1,5 +1,6 @@
 """Images of any shape, from a network's first layer to the pictures of a run."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from vaescope.figures import animation, scatter, style, tiles
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP, Conv, DeepConv, Linear, Network, ResConv
 from vaescope.outline import count
+from vaescope.picks import STEPS, pick_training
 from vaescope.pictures import in_rows, of_each_class, shown_indices
 
 PRESETS: list[Network] = [MLP(), Conv(), ResConv(), DeepConv(), Linear()]
@@ -176,3 +178,31 @@ def test_images_to_show_come_from_every_class_that_has_some() -> None:
     assert shown_indices(labelled(None, 0)) == list(range(20))
     rows = in_rows(np.zeros((3, 1, 2, 2), np.float32), [1, 2])
     assert rows[:, :, 0, 0, 0].tolist() == [[0, 1], [0, 0]]
+
+
+@given(images=st.integers(1, 2_000_000), values=st.integers(64, 4 * 1024**2))
+def test_a_run_of_any_set_has_about_as_many_steps_of_about_as_much_work(images: int, values: int) -> None:
+    picked = pick_training(images, values)
+    batch, epochs = picked["batch_size"], picked["epochs"]
+    steps = epochs * max(1, images // batch)
+    assert 1 <= batch <= max(1, images // 3)
+    assert batch * values <= max(64 * 3 * 64**2, 8 * values)
+    assert epochs == 400 or STEPS <= steps < STEPS + max(1, images // batch)
+    assert 10 <= picked["patience"] <= max(10, epochs / 8 + 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "images", "batch", "epochs"),
+    [
+        ((1, 28, 28), 48_000, 256, 11),
+        ((1, 28, 20), 1_572, 64, 84),
+        ((3, 32, 32), 3_200, 64, 40),
+        ((3, 64, 64), 1_600, 64, 80),
+        ((3, 64, 64), 160, 16, 200),
+        ((3, 128, 128), 1_600, 16, 20),
+        ((3, 64, 64), 16, 5, 400),
+    ],
+)
+def test_trainings_that_were_tried(shape: tuple[int, ...], images: int, batch: int, epochs: int) -> None:
+    picked = pick_training(images, math.prod(shape))
+    assert (picked["batch_size"], picked["epochs"]) == (batch, epochs)
