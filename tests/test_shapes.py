@@ -1,5 +1,6 @@
 """Images of any shape, from a network's first layer to the pictures of a run."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vaescope.cli import main
 from vaescope.data.images import ImageSet, Split
 from vaescope.errors import UsageError
 from vaescope.families import DiscretisedLogistic
 from vaescope.figures import animation, scatter, style, tiles
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP, Conv, DeepConv, Linear, Network, ResConv
+from vaescope.observers import read_lines
 from vaescope.outline import count
+from vaescope.picks import STEPS, pick_training
 from vaescope.pictures import in_rows, of_each_class, shown_indices
+from vaescope.run import Run
 
 PRESETS: list[Network] = [MLP(), Conv(), ResConv(), DeepConv(), Linear()]
 NARROW: list[Network] = [MLP(width=4), Conv(channels=2, hidden=4), ResConv(channels=4), DeepConv((2, 3, 4)), Linear()]
@@ -49,6 +54,7 @@ def test_every_preset_fits_every_shape(network: Network, shape: tuple[int, int, 
 @settings(max_examples=20, deadline=None)
 @given(shape=SMALL, network=st.sampled_from(NARROW))
 def test_reconstructions_have_the_shape_of_the_images(shape: tuple[int, int, int], network: Network) -> None:
+    torch.manual_seed(0)
     model = Flat(latent=3, network=network, likelihood=DiscretisedLogistic)(shape)
     x = torch.rand(2, *shape)
     mean = model(x).likelihood.mean
@@ -175,3 +181,65 @@ def test_images_to_show_come_from_every_class_that_has_some() -> None:
     assert shown_indices(labelled(None, 0)) == list(range(20))
     rows = in_rows(np.zeros((3, 1, 2, 2), np.float32), [1, 2])
     assert rows[:, :, 0, 0, 0].tolist() == [[0, 1], [0, 0]]
+
+
+@given(images=st.integers(1, 2_000_000), values=st.integers(64, 4 * 1024**2))
+def test_a_run_of_any_set_has_about_as_many_steps_of_about_as_much_work(images: int, values: int) -> None:
+    picked = pick_training(images, values)
+    batch, epochs = picked["batch_size"], picked["epochs"]
+    steps = epochs * max(1, images // batch)
+    assert 1 <= batch <= max(1, images // 3)
+    assert batch * values <= max(64 * 3 * 64**2, 8 * values)
+    assert epochs == 400 or STEPS <= steps < STEPS + max(1, images // batch)
+    assert 10 <= picked["patience"] <= max(10, epochs / 8 + 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "images", "batch", "epochs"),
+    [
+        ((1, 28, 28), 48_000, 256, 11),
+        ((1, 28, 20), 1_572, 64, 84),
+        ((3, 32, 32), 3_200, 64, 40),
+        ((3, 64, 64), 1_600, 64, 80),
+        ((3, 64, 64), 160, 16, 200),
+        ((3, 128, 128), 1_600, 16, 20),
+        ((3, 64, 64), 16, 5, 400),
+    ],
+)
+def test_trainings_that_were_tried(shape: tuple[int, ...], images: int, batch: int, epochs: int) -> None:
+    picked = pick_training(images, math.prod(shape))
+    assert (picked["batch_size"], picked["epochs"]) == (batch, epochs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_images_of_any_depth_are_trained_on_scored_and_drawn(bits: int, channels: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    dark = noise.beta(1, 6, (60, 1, 1, 1)) * noise.beta(8, 2, (60, 12, 10, channels))
+    levels = np.rint(dark * (2**bits - 1)).astype(f"uint{bits}")
+    np.savez(tmp_path / "own.npz", x=levels)
+    words = [
+        "--data",
+        str(tmp_path / "own.npz"),
+        "--trainer.steps",
+        "6",
+        "--figures.frames",
+        "3",
+        "--figures.grid",
+        "3",
+    ]
+    small = ["--figures.samples", "4", "--model.latent", "3", "--trainer.device", "cpu"]
+    assert main(["train", *words, *small, "--out", str(tmp_path / "run")]) == 0
+    run = Run.load(tmp_path / "run")
+    assert run.shape == (channels, 12, 10)
+    assert run.config.data.bits == bits
+    (test,) = [line for line in read_lines(tmp_path / "run" / "metrics.jsonl") if line["split"] == "test"]
+    a_dimension = test["negative_elbo"] / (math.prod(run.shape) * math.log(2))
+    assert bits / 3 < a_dimension < bits  # noise of a quarter of the levels needs a bit or two less than all of them
+    for path in (tmp_path / "run" / "figures").iterdir():
+        with Image.open(path) as picture:
+            assert 400 <= picture.width <= 1600
+            assert picture.height <= 2700
+            assert path.stat().st_size <= 4_000_000
+    assert len(list((tmp_path / "run" / "figures").iterdir())) == 10
