@@ -1,15 +1,96 @@
-"""From words to a run: images that are in no file."""
+"""A request for one's own images: what is picked, what a config file says, and what options say."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from data_helpers import refused
+from test_config import plain, spelled_out
 
 from vaescope.config import build, parse
 from vaescope.data.cache import open_entry
 from vaescope.data.own import from_arrays
-from vaescope.request import of_source, parser
+from vaescope.request import expand_data, of_source, parser
+
+MAIN = Path(__file__).parent.parent / "configs" / "main.yaml"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty colour images of 40x36 pixels, for which nothing that is picked is the default."""
+    path = tmp_path_factory.mktemp("own") / "photos.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (40, 40, 36, 3), np.uint8))
+    return path
+
+
+def asked(*words: object) -> dict[str, Any]:
+    """The whole config that a request comes to."""
+    return spelled_out(plain(expand_data([str(word) for word in words])[0]))
+
+
+def written(folder: Path, text: str) -> Path:
+    """A config file."""
+    path = folder / "some.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_that_spells_out_the_defaults_says_nothing_of_ones_own_images(photos: Path) -> None:
+    assert asked("--config", MAIN, "--data", photos) == asked("--data", photos)
+    assert asked("--config", MAIN, "--data", photos) != asked("--config", MAIN)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [("lr: 0.005", "lr: 0.004", "--trainer.optimizer.lr 0.004"),
+     ("width: 256", "width: 64", "--model.network MLP --model.network.width 64"),
+     ("likelihood: Bernoulli", "likelihood: Laplace", "--model.likelihood Laplace"),
+     ("size: null", "size: [8, 16]", "--data.size [8,16]")],
+)  # fmt: skip
+def test_what_is_changed_in_it_counts(photos: Path, tmp_path: Path, old: str, new: str, words: str) -> None:
+    changed = written(tmp_path, MAIN.read_text().replace(old, new))
+    assert asked("--config", changed, "--data", photos) == asked("--data", photos, *words.split())
+
+
+def test_a_file_of_ones_own_counts_as_it_is(photos: Path, tmp_path: Path) -> None:
+    own = written(tmp_path, "model:\n  class_path: Flat\n  init_args:\n    latent: 2\ndata:\n  size: [20, 18]\n")
+    both = asked("--data", photos, "--model.latent", 2, "--data.size", "[20, 18]")
+    assert asked("--config", own, "--data", photos) == both
+
+
+def test_the_config_of_a_run_on_ones_own_images_counts_as_it_is(photos: Path, tmp_path: Path) -> None:
+    before = asked("--data", photos, "--model.latent", 2, "--model.network", "MLP")
+    again = written(tmp_path, yaml.safe_dump(before))
+    assert asked("--config", again, "--data", photos) == before
+
+
+def test_a_model_that_is_named_keeps_what_is_picked(photos: Path) -> None:
+    ours = asked("--data", photos, "--model", "SemiSupervised")["model"]["init_args"]
+    picked = asked("--data", photos)["model"]["init_args"]
+    assert {key: ours[key] for key in ("latent", "network", "likelihood")} == {
+        key: picked[key] for key in ("latent", "network", "likelihood")
+    }
+
+
+def test_the_order_of_options_and_files_does_not_matter(photos: Path) -> None:
+    first = asked("--data", photos, "--config", MAIN, "--model.latent", 5)
+    assert first == asked("--model.latent=5", f"--config={MAIN}", f"--data={photos}")
+    assert first["model"]["init_args"]["latent"] == 5
+    assert first["data"]["name"] == "images"
+
+
+def test_arrays_are_decoded_as_the_config_says(tmp_path: Path) -> None:
+    images = from_arrays(np.random.default_rng(1).integers(0, 256, (40, 30, 20), np.uint8))
+    own = written(tmp_path, "data:\n  size: [10, 10]\n  fit: pad\n")
+    said = plain(of_source(images, ["--config", str(own), "--data.validation", "0.4"])[0])["data"]
+    entry = Path(said["root"])  # type: ignore[index]
+    form = json.loads((entry / "entry.json").read_text())["form"]
+    assert (form["height"], form["width"], form["fit"]) == (10, 10, "pad")
+    assert len(np.load(entry / "validation.npy")) > 8
+
 
 MANY = np.random.default_rng(0).integers(0, 256, (200, 9, 9), dtype=np.uint8)
 

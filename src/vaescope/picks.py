@@ -65,6 +65,11 @@ class Picks:
     rest: dict[str, Any]
     why: tuple[str, str, str]
 
+    @property
+    def keys(self) -> dict[str, Any]:
+        """All keys, by their dotted names."""
+        return {f"data.{key}": value for key, value in self.data.items()} | self.rest
+
 
 def pick(found: Survey, given: Mapping[str, Any] | None = None) -> Picks:
     """Picks everything for images.

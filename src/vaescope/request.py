@@ -1,12 +1,16 @@
 """From what a user asks for to a run: a config with everything written out, and the folder that it goes to.
 
 ``--data X`` stands for several keys: where the images are and, if they are the user's own, all that is picked for them.
-What is picked gives way to whatever a config file or an option says.
+What is picked gives way to what a config file says, and both to options, in whatever order they stand.
+
+A config file that names an image set, as ``configs/main.yaml`` does, was written for that set. For images of the user's
+own it says only what differs from the defaults: two latents and a Bernoulli likelihood, spelled out there because they
+are the defaults, are no choice for somebody's photographs.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +78,7 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
         The words, and what was found out about the user's own images.
     """
     words = ["--data.skip_bad=true" if word == "--skip-bad" else word for word in words]
+    files, words = apart(words)
     expanded: list[str] = []
     found: Found | None = None
     rest = iter(words)
@@ -86,15 +91,14 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
         if not value or value.startswith("--"):
             raise UsageError(f"--data needs a name ({', '.join(NAMED)}), a folder or a file with images, or hf:NAME")
         if is_own(value):
-            asked = given(words)
+            asked = given(files, words)
             source = open_source(value, asked.get("classes", True) is not False)
             report(f"looking at {len(source):,} images")
             found = look_at(remembered_survey(source), asked)
-            place = ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
-            expanded += place + options({f"data.{key}": picked for key, picked in found.picks.data.items()})
+            expanded += ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
         else:
             expanded += named(value)
-    return (options(found.picks.rest) if found else []) + expanded, found
+    return in_order(found, files, expanded), found
 
 
 def of_source(source: Source, words: Sequence[str], report: Report = log) -> tuple[list[str], Found]:
@@ -105,11 +109,77 @@ def of_source(source: Source, words: Sequence[str], report: Report = log) -> tup
         words: Words of a command line, for everything else.
         report: Is told in one line what is being done.
     """
-    found = look_at(survey(source), given(words))
-    picked = options({f"data.{key}": value for key, value in found.picks.data.items()})
-    before, made = [*options(found.picks.rest), *picked, *words], parser()
-    data = config.build(made, config.parse(made, [*before, "--data.name", OWN])).data
-    return [*before, *options({"data.name": DECODED, "data.root": str(data.prepare(source, report))})], found
+    files, words = apart(words)
+    found = look_at(survey(source), given(files, words))
+    words = in_order(found, files, words)
+    made = parser()
+    data = config.build(made, config.parse(made, [*words, "--data.name", OWN])).data
+    return [*words, *options({"data.name": DECODED, "data.root": str(data.prepare(source, report))})], found
+
+
+def apart(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The config files among words of a command line, and all other words."""
+    files, others, rest = list[Path](), list[str](), list(words)
+    while rest:
+        word = rest.pop(0)
+        flag, value = next(config.options([word, *rest[:1]])) if word.startswith(("--", "-c")) else ("", "")
+        if flag != "config":
+            others.append(word)
+            continue
+        files.append(Path(value))
+        del rest[: word in ("--config", "-c")]  # the value, where it was a word of its own
+    return files, others
+
+
+def in_order(found: Found | None, files: Sequence[Path], words: Sequence[str]) -> list[str]:
+    """The words for a config in which later ones win: what is picked, config files, other words. What nobody says
+    anything about is picked once more at the end, because a class that is named starts from its own defaults."""
+    picked = found.picks.keys if found else {}
+    said = [*(says(file) for file in files), among(mentioned(config.options(words)))] if found else []
+    left = {key: value for key, value in picked.items() if not any(says_it(key) for says_it in said)}
+    configs = [word for file in files for word in ("--config", str(file))]
+    return [*options(picked), *configs, *words, *options(left)]
+
+
+def says(file: Path) -> Callable[[str], bool]:
+    """Of which keys a config file says something: those that it mentions, and in one that was written for an image set
+    with a name only those that it sets to something else than the default."""
+    content = config.load_yaml(file)
+    config.check_content(content)
+    mentions = among(mentioned(content.items()))
+    if content.get("data", {}).get("name") not in (*NAMED, IDX):
+        return mentions
+    made = parser()
+    said, default = config.parse(made, ["--config", str(file)]), config.parse(made, [])
+
+    def differs(key: str) -> bool:
+        above, _, last = key.rpartition(".")
+        return any(_bare(said.get(name)) != _bare(default.get(name)) for name in (key, f"{above}.init_args.{last}"))
+
+    return lambda key: mentions(key) and differs(key)
+
+
+def mentioned(pairs: Iterable[tuple[Any, Any]]) -> Iterator[str]:
+    """The dotted names of all keys in a config or among options. The arguments of a class are keys of it."""
+    for name, value in pairs:
+        held = config.plain(value) if isinstance(value, str) else value
+        here = ".".join(part for part in str(name).split(".") if part not in ("init_args", "class_path"))
+        below = mentioned(held.items()) if isinstance(held, dict) else ()
+        yield here
+        yield from (f"{here}.{key}".strip(".") for key in below)
+
+
+def among(names: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a key, or one below it, is among names."""
+    known = list(names)
+    return lambda key: any(f"{name}.".startswith(f"{key}.") for name in known)
+
+
+def _bare(value: Any) -> Any:
+    """A value, of a class without arguments its name: a default is the class, a file holds its path."""
+    if isinstance(value, Namespace) and list(vars(value)) == ["class_path"]:
+        return value.class_path.rpartition(".")[2]
+    return getattr(value, "__name__", value)
 
 
 def is_own(where: str) -> bool:
@@ -146,10 +216,15 @@ def is_named(path: Path) -> bool:
     return path.is_dir() and any(locate(path, FILE_NAMES[role]) for role in ("train_images", "test_images"))
 
 
-def given(words: Sequence[str]) -> dict[str, Any]:
-    """The keys of the ``data`` part that stand among words, with their values. What a value may be is checked later."""
+def given(files: Sequence[Path], words: Sequence[str]) -> dict[str, Any]:
+    """The keys of the ``data`` part in config files and among words, with their values. What a value may be is checked
+    later."""
+    found: dict[str, Any] = {}
+    for file in files:
+        said, data = says(file), config.load_yaml(file).get("data", {})
+        found |= {key: value for key, value in data.items() if said(f"data.{key}")}
     pairs = {flag.removeprefix("data."): value for flag, value in config.options(words) if flag.startswith("data.")}
-    return {key: config.plain(value) for key, value in pairs.items()}
+    return found | {key: config.plain(value) for key, value in pairs.items()}
 
 
 def options(keys: Mapping[str, Any]) -> list[str]:

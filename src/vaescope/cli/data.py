@@ -119,7 +119,7 @@ def check_own(where: str, as_json: bool) -> int:
     picks = pick(found) if found.sizes else None
     few = found.sizes.total() - found.duplicates < 3
     if as_json:
-        print(json.dumps(record(found) | {"picked": picks and picks.data | picks.rest}))
+        print(json.dumps(record(found) | {"picked": picks and picks.keys}))
     else:
         print("\n".join([*table(found), *(told(picks) if picks and not few else ())]))
         if few:
@@ -172,7 +172,7 @@ def table(found: "Survey", most: int = 10) -> list[str]:
 
 def told(picks: "Picks") -> list[str]:
     """What would be done with images, as keys of a config."""
-    keys = {f"data.{key}": value for key, value in picks.data.items()} | picks.rest
+    keys = picks.keys
     why = dict(zip(("data.size", "model.likelihood", "model.network"), picks.why, strict=True))
     keys |= {"data.validation": 0.1, "data.test": 0.1}
     why |= {"data.validation": "splits by a hash of each image's content, unless you have made them"}
