@@ -36,7 +36,6 @@ from torch import Tensor
 
 from bench.recipes import ROOT, machine, put_table, train
 from vaescope.config import read
-from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet, Split
 from vaescope.metrics import neighbour_accuracy
 from vaescope.models import encode
@@ -84,7 +83,7 @@ def ask(embed: Embedding, images: ImageSet, asked: Split) -> dict[str, Any]:
     if labels[0] is None or labels[1] is None:
         raise SystemExit(f"{images.title} has no labels to measure an embedding by")
     begun = time.perf_counter()
-    known, points = embed(images.train.images), embed(asked.images)
+    known, points = embed(images.train.images[:]), embed(asked.images[:])
     seconds = time.perf_counter() - begun
     accuracy = neighbour_accuracy(known, labels[0], points, labels[1], NEIGHBOURS)
     return {"accuracy": accuracy, "embedding_seconds": seconds, "dimensions": known.shape[1]}
@@ -100,7 +99,7 @@ def ask_vae(latents: int, seed: int, asked: argparse.Namespace) -> dict[str, Any
         images = kept.config.data.load()
 
         def means(images: Tensor) -> Tensor:
-            return encode(kept.model, Examples(kept.config.data.target.evaluation([images])[0]))
+            return encode(kept.model, kept.config.data.target.evaluation([images])[0])
 
         scored = ask(means, images, images.validation if asked.validation else images.test)
     return {"embedding": "VAE", "seed": seed, "training_seconds": trained["seconds"]} | scored
@@ -111,7 +110,7 @@ def ask_others(latents: Iterable[int], images: ImageSet, asked: Split) -> list[d
     results = []
     for count in latents:
         begun = time.perf_counter()
-        embed = principal(images.train.images, count)
+        embed = principal(images.train.images[:], count)
         seconds = time.perf_counter() - begun
         results.append({"embedding": "PCA", "training_seconds": seconds} | ask(embed, images, asked))
     return [*results, {"embedding": "pixels", "training_seconds": 0.0} | ask(pixels, images, asked)]

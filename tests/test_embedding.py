@@ -10,7 +10,6 @@ from data_helpers import FASHION, needs
 from bench import embedding
 from vaescope import config
 from vaescope.config import Config
-from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet, Split
 from vaescope.experiment import begin
 from vaescope.models import Flat, encode
@@ -42,7 +41,7 @@ def test_a_quarter_of_the_training_beats_principal_components(latents: int) -> N
     fit(state, settings.trainer, validation_examples(state.model, settings.data.target, images))
 
     def means(images: torch.Tensor) -> torch.Tensor:
-        return encode(state.model, Examples(settings.data.target.evaluation([images])[0]))
+        return encode(state.model, settings.data.target.evaluation([images])[0])
 
     labels = images.validation.labels
     assert labels is not None
