@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 CONFIG ?= configs/main.yaml
+JOBS ?= 2
 BIN := .venv/bin
 
 help: ## show this
@@ -18,10 +19,10 @@ data: .venv/installed ## get the image set that configs/main.yaml names
 	$(BIN)/vaescope data fetch --config $(CONFIG)
 
 test: .venv/installed-dev ## run the tests (the fast ones, under 4 minutes)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 test-all: .venv/installed-dev ## run all tests, the slow ones too
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: .venv/installed-dev ## check style and types
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -48,19 +49,34 @@ def target(path: Path) -> tuple[str, float]:
     return found[1].replace("-", "−"), float(found[2])
 
 
+def train(recipe: Path, run: Path, root: str | None, threads: int | None, words: Iterable[str] = ()) -> dict[str, Any]:
+    """Trains a recipe in a process of its own, as a user would. Returns what the command says of it.
+
+    Args:
+        recipe: The config.
+        run: The run folder to write.
+        root: Where the image sets are, if not where the recipe says.
+        threads: How many threads to use, or nothing for as many as torch takes.
+        words: Further keys of the config, as on the command line.
+    """
+    command = ["train", "--config", str(recipe), "--out", str(run), "--json", *words]
+    command += ["--data.root", root] if root else []
+    threaded = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(
+        [sys.executable, "-m", "vaescope", *command], capture_output=True, text=True, env=os.environ | threaded
+    )
+    if done.returncode:
+        raise RuntimeError(f"{recipe.stem} failed: {done.stderr.strip().splitlines()[-1:]}")
+    outcome: dict[str, Any] = json.loads(done.stdout)
+    return outcome
+
+
 def measure(name: str, root: str | None, threads: int | None) -> dict[str, Any]:
-    """Trains one recipe in a process of its own and scores it."""
+    """Trains one recipe and scores it."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / name
-        words = ["train", "--config", str(RECIPES / f"{name}.yaml"), "--out", str(run), "--json"]
-        words += ["--data.root", root] if root else []
-        threaded = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-        done = subprocess.run(
-            [sys.executable, "-m", "vaescope", *words], capture_output=True, text=True, env=os.environ | threaded
-        )
-        if done.returncode:
-            raise RuntimeError(f"{name} failed: {done.stderr.strip().splitlines()[-1:]}")
-        return json.loads(done.stdout) | score(run) | {"threads": threads or os.cpu_count()}
+        trained = train(RECIPES / f"{name}.yaml", run, root, threads)
+        return trained | score(run) | {"threads": threads or os.cpu_count()}
 
 
 def score(folder: Path) -> dict[str, Any]:
@@ -137,13 +153,16 @@ def write_table(results: dict[str, Any]) -> None:
     rows = [row(name, results[name]) for name in sorted(results) if (RECIPES / f"{name}.yaml").exists()]
     lines = ["| " + " | ".join(cells) + " |" for cells in (HEAD, ["---"] * len(HEAD), *rows)]
     machines = sorted({f"{result['machine']}, threads a recipe: {result['threads']}" for result in results.values()})
-    before, mark, after = TABLE.read_text().partition("<!-- table -->\n")
+    put_table(TABLE, [f"Measured on {'; '.join(machines)}.", "", *lines])
+
+
+def put_table(page: Path, lines: Iterable[str]) -> None:
+    """Writes lines to the place that a page has for its table. What stands before and after it is kept."""
+    before, mark, after = page.read_text().partition("<!-- table -->\n")
     _, end, after = after.partition("<!-- end of table -->\n")
     if not (mark and end):
-        raise SystemExit(f"{TABLE} has no place for the table")
-    TABLE.write_text(
-        before + mark + f"\nMeasured on {'; '.join(machines)}.\n\n" + "\n".join(lines) + "\n\n" + end + after
-    )
+        raise SystemExit(f"{page} has no place for the table")
+    page.write_text(before + mark + "\n" + "\n".join(lines) + "\n\n" + end + after)
 
 
 def main() -> None:

@@ -1,6 +1,9 @@
 """Batches from disk are those from memory: the same numbers, the same losses, in flat memory."""
 
 import math
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -236,3 +239,50 @@ def test_scores_of_a_split_on_disk_are_those_from_memory(train: Callable[..., tu
     scores = [negative_elbo(state.model, target.alone(held)) for held in (images, in_memory(images, CPU))]
     assert scores[0] == scores[1]
     assert math.isfinite(scores[0].distortion)
+
+
+# Memory
+
+MEASURED = """
+import sys
+from vaescope.cli import main
+code = main(sys.argv[1:])
+status = dict(line.split(":") for line in open("/proc/self/status"))
+print(f"{code} {status['VmHWM']}")
+"""
+
+
+def peak_memory(root: Path, count: int) -> int:
+    """The most memory in MB that training on so many images of 64x64x3, and scoring on them, ever takes."""
+    images = np.lib.format.open_memmap(root / "x.npy", "w+", np.uint8, (count, 64, 64, 3))
+    number = np.arange(count, dtype="<u8").view(np.uint8).reshape(count, 8)
+    images[:, 0, :8, 0] = number  # the rest is zero, which takes no room on the disk
+    images[:, 32, 8:16, 1] = number * np.uint8(97)
+    images.flush()
+    del images
+    words = [
+        "train", "--data", root / "x.npy", "--data.cache", root / "cache", "--out", root / "run", "--data.memory", 256,
+        "--data.targets", "centred", "--data.validation", 0.01, "--data.test", 0.01, "--model.network", "MLP",
+        "--model.network.width", 8, "--trainer.steps", 30, "--trainer.device", "cpu", "--figures.frames", 0,
+        "--figures.points", 100,
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURED, *map(str, words)], capture_output=True, text=True, timeout=300
+        )
+    finally:
+        for path in ("cache", "run"):
+            shutil.rmtree(root / path, ignore_errors=True)
+        (root / "x.npy").unlink()
+    code, kilobytes, _ = done.stdout.split()[-3:]
+    assert code == "0", done.stderr
+    assert "test −ELBO" in done.stdout
+    return int(kilobytes) // 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak of a process's memory")
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
+    few, many = (peak_memory(tmp_path, count) for count in (42_500, 170_000))  # 0.5 GB and 2.1 GB
+    assert many < few + max(100, 0.15 * few), (few, many)
+    assert many < 1500

@@ -175,7 +175,7 @@ def test_splits_of_the_user_are_left_alone(make: Any, counts: dict[str, int], fi
 @pytest.mark.parametrize("other", ["validation", "test"])
 def test_a_split_that_is_missing_is_not_taken_from_one_of_the_user(make: Any, other: str, tmp_path: Path) -> None:
     line = refused(make, from_arrays({"train": MANY[:1], other: MANY[1:20]}))
-    assert "1 different readable image for train and" in line
+    assert "1 different readable image for train, " in line
     assert leftovers(tmp_path) == []
 
 

@@ -172,6 +172,7 @@ def test_the_mean_of_a_discretised_logistic_is_the_sum_over_its_levels(levels: i
     assert torch.allclose(*slopes, rtol=1e-9, atol=1e-9)
     single = distributions.DiscretisedLogistic(loc.float(), d.scale.float(), levels).mean
     assert torch.allclose(single.double(), above, rtol=0, atol=2e-5)
+    assert 0 <= single.min() <= single.max() <= 1
 
 
 def test_the_mean_of_coupled_channels_is_what_it_says() -> None:

@@ -5,14 +5,17 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from vaescope.data import survey as module
 from vaescope.data.ahead import ahead
 from vaescope.data.own import from_arrays, open_source
-from vaescope.data.survey import SAMPLE, survey
+from vaescope.data.pixels import Look
+from vaescope.data.survey import SAMPLE, Survey, remembered_survey, survey
 
 RANDOM = np.random.default_rng(0)
 
@@ -112,9 +115,57 @@ def test_images_without_a_class_are_counted() -> None:
     assert (found.classes, found.unlabelled) == (Counter({"0": 2, "1": 2}), 1)
 
 
+def as_plain(found: Survey) -> dict[str, Any]:
+    """A survey as what can be compared, the order of counts included."""
+    return {name: list(value.items()) if isinstance(value, Counter) else value for name, value in vars(found).items()}
+
+
+def test_a_survey_is_remembered_until_an_image_changes(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAESCOPE_CACHE", str(tmp_path / "cache"))
+    looked, look = list[str](), module.look
+
+    def counted(content: Any, name: str) -> Look:
+        looked.append(name)
+        return look(content, name)
+
+    monkeypatch.setattr(module, "look", counted)
+    expected = survey(open_source(photos))
+    looked.clear()
+    for times in (7, 7, 7):
+        assert as_plain(remembered_survey(open_source(photos))) == as_plain(expected)
+        assert len(looked) == times
+    moved = photos.rename(tmp_path / "moved")
+    (moved / "more").write_text("ignored too")
+    found = remembered_survey(open_source(moved))
+    assert (found.title, found.ignored, len(looked)) == ("moved", ("README", "more"), 7)
+    picture(moved / "train/a/1.png", 5, 5, seed=3)
+    assert (5, 5) in remembered_survey(open_source(moved)).sizes
+    assert len(looked) == 14
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"title": 3}', '{"extremes": [0, 1], "bad": 3, "other": 5}'])
+def test_a_damaged_memory_of_a_survey_is_no_memory(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.setenv("VAESCOPE_CACHE", str(tmp_path / "cache"))
+    remembered_survey(open_source(photos))
+    (file,) = (tmp_path / "cache/surveys").iterdir()
+    file.write_text(content)
+    assert remembered_survey(open_source(photos)).count == 7
+    assert len(file.read_text()) > 100
+
+
+def test_without_a_cache_there_is_no_memory(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VAESCOPE_CACHE", str(tmp_path / "file"))
+    assert remembered_survey(open_source(photos)).count == 7
+
+
 def test_progress_ends_at_all() -> None:
     told: list[tuple[int, int]] = []
-    survey(from_arrays(np.zeros((40, 5, 6), bool)), progress=lambda done, all: told.append((done, all)))
+    survey(from_arrays(np.zeros((40, 5, 6), bool)), progress=lambda _, done, all: told.append((done, all)))
     assert told == [(k, 40) for k in range(1, 41)]
 
 

@@ -261,6 +261,10 @@ def explain(parser: ArgumentParser, message: str) -> str:
     ):
         part, key = found.groups()
         return f"{part}.{key} is a key of one of several classes: name the class first, as the value of {part}"
+    if found := re.search(r"Union subtypes Subtypes: .*? Errors: (.*) Given value type: .*? Given value: (.*)$", text):
+        kinds = [kind.removeprefix("Expected ") for kind in found[1].removeprefix("- ").split(" - ")]
+        wanted = " or ".join(kind for kind in kinds if "NoneType" not in kind)
+        text = f"{text.partition(': ')[0]}: Expected {wanted}. Got value: {found[2]}"
     text = re.sub(r"\s*Got value: Namespace\(.*$", "", text)
     text = re.sub(r"Type \S*Callable\[.*?expects a function or a callable class: ", "", text)
     text = re.sub(r"a <class '([\w.]+)'>", r"\1", text)

@@ -236,7 +236,7 @@ def start_at(model: VAE, settings: Config, images: ImageSet) -> None:
     """Lets a model start near the training images: near their mean, and with some of them at hand."""
     target = settings.data.target
     low, high = target.interval
-    total = sum(part.sum(0, dtype=torch.int64) for part in chunks(images.train.images))
+    total = sum(part.numpy().sum(0, dtype=np.int64) for part in chunks(images.train.images))  # faster than torch's
     mean = torch.as_tensor(total) / len(images.train) / target.top
     noise = torch.Generator().manual_seed(stream(settings.seed, "start"))
     model.start_at(low + (high - low) * mean, target.training(images.train.images[:MOST_SHOWN], noise))

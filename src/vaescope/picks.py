@@ -31,7 +31,15 @@ FLAT = 1024
 
 LATENTS = 32
 STEPS = 2000
-"""So many steps a run has, more or less."""
+"""So many steps a run has, more or less: of images of 64x64 pixels three to four minutes on two cores."""
+
+LOAD = 64 * 3 * 64 * 64
+"""So many values a batch of large images has, so that a step on them takes no longer than one on 64 of 64x64 pixels."""
+
+RATES, CLIP = (0.005, 0.002), 1.0
+"""The learning rates of fully connected and of convolutional networks. At the first of them the levels of grey faces
+diverged after 150 steps; with gradients of one length no single batch can throw a model off, and AdamW loses nothing by
+it. There the higher rate is then better, by 50 of 1,800 nats."""
 
 SCORES = {
     "binary": ("Bernoulli", "all pixels are black or white"),
@@ -74,31 +82,34 @@ def pick(found: Survey, given: Mapping[str, Any] | None = None) -> Picks:
     size, why = (given["size"], "as asked for") if "size" in given else pick_size(found.sizes)
     bits = 16 if found.bits[16] > found.bits[8] else 8
     data: dict[str, Any] = {"size": list(size), "channels": found.common_channels, "bits": bits}
-    data |= {"targets": "binary" if found.two_valued else "grey"} | given
+    data |= {"targets": "binary" if found.two_valued else "grey"}
+    data |= {key: value for key, value in given.items() if key in data}
     values = data["channels"] * math.prod(size)
     flat = values <= FLAT
-    batch, epochs = pick_training(round(0.8 * found.count), flat)
     likelihood, scored = SCORES[data["targets"]]
     rest = {
         "model.latent": LATENTS,
         "model.network": {"class_path": "MLP"} if flat else {"class_path": "Conv", "init_args": {"channels": 16}},
         "model.likelihood": {"class_path": likelihood}
         | ({"init_args": {"bits": data["bits"]}} if likelihood == "DiscretisedLogistic" else {}),
-        "trainer.batch_size": batch,
-        "trainer.epochs": epochs,
-        "trainer.optimizer.lr": 0.005 if flat else 0.002,
     }
+    training = pick_training(training_images(found, given), values)
+    rest |= {f"trainer.{key}": value for key, value in training.items()}
     large = f"images have {values:,} values, {'at most' if flat else 'more than'} {FLAT:,}"
     return Picks(data, rest, (why, scored, large))
 
 
 def understood(given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the keys that picks depend on, where they have a value that they may have; others are refused later."""
+    if type(given.get("size")) is int:
+        given = {**given, "size": [given["size"]] * 2}
     valid: dict[str, Callable[[Any], bool]] = {
         "size": lambda size: isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size),
         "channels": lambda channels: channels in KINDS,
         "bits": lambda bits: bits in (8, 16),
         "targets": lambda targets: targets in SCORES,
+        "validation": lambda share: type(share) is float and 0 < share < 1,
+        "test": lambda share: type(share) is float and 0 < share < 1,
     }
     return {key: value for key, value in given.items() if key in valid and valid[key](value)}
 
@@ -119,19 +130,39 @@ def pick_size(sizes: Counter[tuple[int, int]]) -> tuple[tuple[int, int], str]:
     return (side, side), f"of {len(sizes):,} sizes, scaled to cover a square whose middle is kept"
 
 
-def pick_training(images: int, flat: bool) -> tuple[int, int]:
-    """The size of a batch and the number of epochs for so many training images.
+def training_images(found: Survey, given: Mapping[str, Any]) -> int:
+    """About how many images there will be to train on."""
+    shares = (given.get(part, 0.1) for part in ("validation", "test") if not found.parts[part])
+    return round((found.parts["train"] + found.parts[None]) * max(0.0, 1 - sum(shares)))
 
-    Small sets get small batches, so that an epoch has at least some twenty steps, and many epochs.
+
+def pick_training(images: int, values: int) -> dict[str, Any]:
+    """How to train: keys of the ``trainer`` part of a config.
+
+    Small sets get small batches, so that an epoch has at least some twenty steps, and many epochs; the smallest a third
+    for a batch, for there may be fewer images than one should think. They are soon learned by heart, faces later than
+    photographs of anything, so a run ends when an eighth of its epochs has gone by without a better validation.
+
+    Args:
+        images: The number of training images, more or less.
+        values: The values of an image.
     """
-    batch = min(256 if flat else 64, max(16, 2 ** int(math.log2(max(1, images / 20)))), max(1, images))
-    return batch, min(400, max(10 if flat else 4, math.ceil(STEPS / max(1, images // batch))))
+    most = 256 if values <= FLAT else min(64, max(8, LOAD // values))
+    batch = min(2 ** int(math.log2(min(most, max(16, images / 20)))), max(1, images // 3))
+    epochs = min(400, math.ceil(STEPS / max(1, images // batch)))
+    return {
+        "batch_size": batch,
+        "epochs": epochs,
+        "patience": max(10, math.ceil(epochs / 8)),
+        "optimizer.lr": RATES[values > FLAT],
+        "clip": CLIP,
+    }
 
 
 def in_words(picks: Picks, found: Survey, settings: Config) -> list[str]:
     """What a run is made of in three lines: the images, their likelihood, the network; and why, where it was picked."""
     data = settings.data
-    size = data.size or found.common_size
+    size = data.sides or found.common_size
     channels = data.channels or found.common_channels
     model = settings.model((channels, *size), len(found.classes))
     network, latent = getattr(settings.model, "network", None), model.prior.latent

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,15 @@ Array = np.ndarray
 
 COLUMNS, MOST_ROWS = 10, 30
 """Draws of the latents and classes, at most, in the picture of classes."""
+
+BANDS, FEW = 15, 3
+"""Classes, at most, in the picture of reconstructions, and the images that they need for a row each, on average."""
+
+TITLE = 60
+"""The letters of the name of a set, at most, that stand in a title."""
+
+ROOM, FEWEST = 1344, 9
+"""The latent space is decoded at so few points a side that tiles of full size keep to so many pixels, but no fewer."""
 
 PROPER = {"Bernoulli", "Fisher", "Gaussian", "Householder", "Laplace", "Mises"}
 """Words in the names of classes that keep their capital."""
@@ -95,6 +104,21 @@ class Scene:
         return self.images.validation.labels
 
     @property
+    def title(self) -> str:
+        """What the images are called, as far as it fits into a title and can be written."""
+        from vaescope.figures.style import drawable
+
+        title = drawable(self.images.title) or "your own"
+        return title if len(title) <= TITLE else title[: TITLE - 1].rstrip() + "…"
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the classes; those that cannot be written are numbered."""
+        from vaescope.figures.style import drawable
+
+        return [drawable(name) or f"class {k}" for k, name in enumerate(self.images.classes, start=1)]
+
+    @property
     def standard(self) -> bool:
         """Whether the prior is the standard normal, so that circles show its scale."""
         return isinstance(self.model.prior, StandardNormal)
@@ -135,20 +159,18 @@ class Scene:
 
 
 def of_each_class(images: ImageSet, count: int) -> list[list[int]]:
-    """The indices of the first validation images of every class, equally many and at most ``count`` of each.
-
-    Without labels, or where a class has no image, they are the first images in one row.
-    """
+    """The indices of the first validation images of every class, at most ``count`` of each: without labels the first
+    ones in one row."""
     labels = images.validation.labels
-    rows = [] if labels is None else [(labels == k).nonzero()[:count, 0].tolist() for k in range(len(images.classes))]
-    least = min(map(len, rows), default=0)
-    return [row[:least] for row in rows] if least else [list(range(min(count, len(images.validation))))]
+    if labels is None:
+        return [list(range(min(count, len(images.validation))))]
+    return [(labels == k).nonzero()[:count, 0].tolist() for k in range(len(images.classes))]
 
 
 def shown_indices(images: ImageSet, count: int = 20) -> list[int]:
     """The validation images whose reconstructions are followed: of every class in turn, until there are ``count``."""
-    rows = of_each_class(images, max(1, math.ceil(count / max(1, len(images.classes)))))
-    return [index for turn in zip(*rows, strict=True) for index in turn][:count]
+    turns = zip_longest(*of_each_class(images, count))
+    return [index for turn in turns for index in turn if index is not None][:count]
 
 
 def draw(scene: Scene, folder: Path, curves: Sequence[Mapping[str, object]], frames: Mapping[str, Array]) -> list[Path]:
@@ -186,7 +208,7 @@ def training_curves(scene: Scene, folder: Path, lines: Sequence[Mapping[str, obj
     rated = bool(np.isfinite(train.rate).any() or np.isfinite(validation.rate).any())
     floor = scene.target.floor(scene.images.validation.images) if rated else None  # a code may hold all that is random
     shown = "−ELBO = distortion + rate" if rated else "distortion, of an autoencoder without a rate"
-    title = f"Training on {scene.images.title}: {shown}"
+    title = f"Training on {scene.title}: {shown}"
     title += "" if scene.objective == "−ELBO" else f"; minimised: {scene.objective}"
     training_curves(path, train, validation, title=title, footer=scene.caption, floor=floor)
     return path
@@ -213,7 +235,7 @@ def latent_activity(scene: Scene, folder: Path, lines: Sequence[Mapping[str, obj
         course("active_units", activity.active_units, found.latents)
         + course("mutual_information", activity.mutual_information, found.images),
         unit=what,
-        title=f"What {found.latents} latents carry of {found.images:,} {scene.images.title} validation images",
+        title=f"What {found.latents} latents carry of {found.images:,} {scene.title} validation images",
         footer=scene.caption,
     )
     return path
@@ -224,18 +246,30 @@ def reconstructions(scene: Scene, folder: Path) -> Path:
     from vaescope.figures import tiles
 
     path = folder / "reconstructions.png"
-    rows = torch.tensor(of_each_class(scene.images, 10))
-    originals = scene.images.validation.greys(rows.flatten())
-    made = scene.reconstruct(scene.examples[rows.flatten()])
-    title = f"{scene.images.title} validation images and their reconstructions"
+    found = {k: row for k, row in enumerate(of_each_class(scene.images, COLUMNS)) if row}
+    shown = dict(list(found.items())[:BANDS])
+    indices = [index for row in shown.values() for index in row]
+    if sparse := len(indices) < FEW * len(shown):  # a page of half-empty rows
+        indices = shown_indices(scene.images)
+    originals, made = scene.images.validation.greys(indices), scene.reconstruct(scene.examples[torch.tensor(indices)])
+    title = f"{scene.title} validation images and their reconstructions"
     footer = scene.caption + (" · the encoder sees the images binarised" if scene.target.discrete else "")
-    if len(rows) == 1:
+    if sparse or len(shown) == 1:
         tiles.comparison(path, originals, made, title=title, footer=footer)
     else:
-        shape = (*rows.shape, *made.shape[1:])
-        names = list(scene.images.classes)
-        tiles.reconstructions(path, originals.reshape(shape), made.reshape(shape), names, title=title, footer=footer)
+        title += f"; {len(shown)} of {len(scene.names)} classes" if len(shown) < len(scene.names) else ""
+        lengths, names = [len(row) for row in shown.values()], [scene.names[k] for k in shown]
+        tiles.reconstructions(
+            path, in_rows(originals, lengths), in_rows(made, lengths), names, title=title, footer=footer
+        )
     return path
+
+
+def in_rows(images: Array, lengths: Sequence[int]) -> Array:
+    """Images with shape (N, C, H, W) in rows of some lengths, filled up with white: (R, columns, C, H, W)."""
+    rows = np.ones((len(lengths), max(lengths), *images.shape[1:]), images.dtype)
+    rows[np.arange(max(lengths)) < np.array(lengths)[:, None]] = images
+    return rows
 
 
 def samples(scene: Scene, folder: Path) -> Path:
@@ -245,7 +279,7 @@ def samples(scene: Scene, folder: Path) -> Path:
     path = folder / "samples.png"
     title = f"{scene.settings.samples} samples of the model: latents drawn from the prior, decoded"
     title += ", all classes in turn" if scene.model.classes else ""
-    labels = torch.arange(scene.settings.samples) % max(1, len(scene.images.classes))
+    labels = torch.arange(scene.settings.samples) % max(1, len(scene.names))
     images = sample(scene.model, scene.target, scene.settings.samples, context=scene.model.context(labels))
     tiles.samples(path, images, title=title, footer=scene.caption)
     return path
@@ -256,12 +290,12 @@ def classes(scene: Scene, folder: Path) -> Path:
     from vaescope.figures import tiles
 
     path = folder / "classes.png"
-    names = list(scene.images.classes[:MOST_ROWS])
+    names = scene.names[:MOST_ROWS]
     with aside(scene.model, seed=0):
         z = scene.model.prior().sample(torch.Size((COLUMNS,)))  # (N, D)
     images = np.stack([scene.decode(z, label) for label in range(len(names))])
     title = f"{COLUMNS} draws of the prior, each the latents of a whole column, decoded in every class"
-    title += "" if len(names) == len(scene.images.classes) else f"; the first {len(names)} classes"
+    title += "" if len(names) == len(scene.names) else f"; the first {len(names)} classes"
     tiles.classes(path, images, names, title=title, footer=scene.caption)
     return path
 
@@ -321,16 +355,17 @@ def latent_space(scene: Scene, folder: Path) -> Path:
     from vaescope.figures import tiles
 
     path = folder / "latent_space.png"
+    points = min(scene.settings.grid, max(FEWEST, ROOM // max(scene.images.shape[1:])))
     with aside(scene.model, seed=0):
-        grid = landscape(scene.model.prior(), scene.strongest(), scene.settings.grid, scene.codes)
-    of = f", class {scene.images.classes[0]}" if scene.model.classes else ""
+        grid = landscape(scene.model.prior(), scene.strongest(), points, scene.codes)
+    of = f", class {scene.names[0]}" if scene.model.classes else ""
     tiles.latent_space(
         path,
         scene.decode(grid.z),
         grid.down.numpy(),
         grid.across.numpy(),
         names=grid.names,
-        title=f"The latent space of {scene.images.title}, decoded{of}" + (f"; {grid.rest}" if grid.rest else ""),
+        title=f"The latent space of {scene.title}, decoded{of}" + (f"; {grid.rest}" if grid.rest else ""),
         footer=scene.caption,
     )
     return path
@@ -352,7 +387,7 @@ def traversals(scene: Scene, folder: Path) -> Path:
         moved = paths(scene.model.prior(), start, latents, 11, scene.codes)
     all_ = len(latents) == len(start)
     which = "Each latent" if all_ else f"The {len(latents)} most active of {len(start)} latents, each"
-    of = f"; class {scene.images.classes[first_label(scene)]}" if scene.model.classes else ""
+    of = f"; class {scene.names[first_label(scene)]}" if scene.model.classes else ""
     tiles.traversals(
         path,
         scene.decode(moved.z, first_label(scene)),
@@ -415,10 +450,10 @@ def latent_representation(scene: Scene, folder: Path) -> Path:
         path,
         project(z),
         None if scene.labels is None else scene.labels[:count].numpy(),
-        list(scene.images.classes),
+        scene.names,
         axes=project.names,
         sigma_circles=project.exact and scene.standard,
-        title=f"{what} of {len(z):,} {scene.images.title} validation images{how}",
+        title=f"{what} of {len(z):,} {scene.title} validation images{how}",
         footer=scene.caption,
     )
     return path
@@ -445,9 +480,9 @@ def representation_animation(scene: Scene, folder: Path, frames: Mapping[str, Ar
         path,
         project(z),
         None if scene.labels is None else scene.labels[: z.shape[1]].numpy(),
-        list(scene.images.classes),
+        scene.names,
         captions(frames["numbers"]),
-        title=f"Latents of {scene.images.title} validation images{how}",
+        title=f"Latents of {scene.title} validation images{how}",
         axes=project.names,
         sigma_circles=project.exact and scene.standard,
     )
@@ -466,8 +501,8 @@ def progression_animation(scene: Scene, folder: Path, frames: Mapping[str, Array
         scene.images.validation.greys(shown),
         frames["pictures"],
         captions(frames["numbers"]),
-        title=f"{scene.images.title} validation images and their reconstructions",
-        names=None if labels is None else [scene.images.classes[label] for label in labels[shown].tolist()],
+        title=f"{scene.title} validation images and their reconstructions",
+        names=None if labels is None else [scene.names[label] for label in labels[shown].tolist()],
     )
     return path
 
@@ -498,7 +533,7 @@ def architecture(scene: Scene, folder: Path) -> Path:
         posterior=words(model.posterior.family),
         likelihood=words(model.likelihood.family),
         objective=scene.objective,
-        title=f"{'An autoencoder' if scene.point else 'A VAE'} of {scene.images.title}, {count(model):,} parameters",
+        title=f"{'An autoencoder' if scene.point else 'A VAE'} of {scene.title}, {count(model):,} parameters",
         footer=scene.caption,
         example=scene.target.pixels(example.values[0]).numpy(),
         decoded=scene.reconstruct(example)[0],

@@ -26,7 +26,7 @@ from vaescope.data.images import OWN as IDX
 from vaescope.data.items import Source
 from vaescope.data.own import open_source
 from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
-from vaescope.data.survey import Survey, survey
+from vaescope.data.survey import Survey, remembered_survey, survey
 from vaescope.errors import UsageError
 from vaescope.picks import Picks, in_words, pick
 
@@ -94,7 +94,7 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
             asked = given(files, words)
             source = open_source(value, asked.get("classes", True) is not False)
             report(f"looking at {len(source):,} images")
-            found = look_at(source, asked)
+            found = look_at(remembered_survey(source), asked)
             expanded += ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
         else:
             expanded += named(value)
@@ -110,7 +110,7 @@ def of_source(source: Source, words: Sequence[str], report: Report = log) -> tup
         report: Is told in one line what is being done.
     """
     files, words = apart(words)
-    found = look_at(source, given(files, words))
+    found = look_at(survey(source), given(files, words))
     words = in_order(found, files, words)
     made = parser()
     data = config.build(made, config.parse(made, [*words, "--data.name", OWN])).data
@@ -199,8 +199,16 @@ def named(value: str) -> list[str]:
         known = ", ".join(NAMED)
         raise UsageError(f"--data {value} does not exist: give a folder or file with images, or one of {known}")
     if value != IDX:
-        find(value)
+        find_or_say(value)
     return ["--data.name", value]
+
+
+def find_or_say(value: str) -> None:
+    """Refuses a name that no set has, and that nothing here has either."""
+    try:
+        find(value)
+    except UsageError as error:
+        raise UsageError(f"{error}; nor is there a file or folder {value}") from None
 
 
 def is_named(path: Path) -> bool:
@@ -225,9 +233,8 @@ def options(keys: Mapping[str, Any]) -> list[str]:
     return [word for pair in pairs for word in pair]
 
 
-def look_at(source: Source, asked: Mapping[str, Any]) -> Found:
-    """Surveys images, and picks what is not asked for."""
-    found = survey(source)
+def look_at(found: Survey, asked: Mapping[str, Any]) -> Found:
+    """Picks what is not asked for, if any image can be read."""
     found.check()
     return Found(found, pick(found, asked))
 

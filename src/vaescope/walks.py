@@ -73,7 +73,7 @@ def landscape(p: Distribution, order: Sequence[int], count: int, codes: Tensor |
         z[..., plane[1]] = down[:, None]
     names = [f"z{i + 1}, at {through}" for i in plane] + [""]
     where = "the prior's centre" if codes is None else "their mean"
-    rest = f"the other {dims - 2} latents at {where}" if dims > 2 else ""
+    rest = f"the other {dims - 2} latents at {where}" if dims > 3 else f"the third at {where}" if dims == 3 else ""
     return Landscape(z, down, across, (names[0], names[1]), rest)
 
 

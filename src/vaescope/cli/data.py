@@ -105,7 +105,7 @@ def check_set(name: str, root: Path, as_json: bool) -> int:
 
 def is_own(where: str) -> bool:
     """Whether this is a place where the user's own images are, and no set with a name."""
-    return where not in NAMED and (where.startswith("hf:") or Path(where).exists() or "/" in where)
+    return where not in NAMED and (where.startswith("hf:") or Path(where).exists() or "/" in where or "." in where)
 
 
 def check_own(where: str, as_json: bool) -> int:
@@ -117,11 +117,14 @@ def check_own(where: str, as_json: bool) -> int:
 
     found = survey(open_source(where), deep=True, progress=Download())
     picks = pick(found) if found.sizes else None
+    few = found.sizes.total() - found.duplicates < 3
     if as_json:
         print(json.dumps(record(found) | {"picked": picks and picks.keys}))
     else:
-        print("\n".join([*table(found), *(told(picks) if picks else ())]))
-    return 2 if found.bad else 0
+        print("\n".join([*table(found), *(told(picks) if picks and not few else ())]))
+        if few:
+            print("\nat least 3 different images are needed, one each to train, to validate and to test: add more")
+    return 2 if found.bad or few else 0
 
 
 def record(found: "Survey") -> dict[str, Any]:

@@ -161,7 +161,7 @@ def _borrowed(source: Source, done: Decoded, missing: Sequence[Part]) -> dict[fl
         there = sum(map(len, done.smallest.values()))
         raise UsageError(
             f"{source.title} holds {there} different readable image{'s'[: there != 1]} for "
-            f"{' and '.join(wanted)}: at least {len(wanted)} are needed, one each"
+            f"{', '.join(wanted)}: at least {len(wanted)} are needed, one each"
         )
     return dict(zip(spare, missing, strict=False))
 
@@ -229,8 +229,8 @@ def _bytes(content: Path | bytes) -> bytes:
 def _unreadable(source: Source, bad: Sequence[str]) -> str:
     """What is said of files that cannot be read: the first of them with the reason."""
     return (
-        f"{len(bad):,} of {len(source):,} images cannot be read (vaescope data check lists them): mend or remove them, "
-        f"or leave them out with --skip-bad; the first: {bad[0]}"
+        f"{source.title}: {len(bad):,} of {len(source):,} images cannot be used (vaescope data check lists them): mend "
+        f"or remove them, or leave them out with --skip-bad; the first: {bad[0]}"
     )
 
 

@@ -42,7 +42,8 @@ class ImageData:
         labelled: The share of the training images whose labels the model may see: the first ones of every class,
             equally many of each, at least one. The labels of the others are -1 from then on; those of validation and
             test images stay.
-        size: Rows and columns that your own images are brought to; by default those that they all have.
+        size: Rows and columns that your own images are brought to, or one number for both; by default those that they
+            all have.
         fit: How they get there: crop (scaled to cover it, the middle kept), pad (scaled to fit into it, the rest
             filled), stretch (which distorts) or exact (other sizes are refused).
         channels: 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA); by default what your images have.
@@ -65,7 +66,7 @@ class ImageData:
     root: Path = Path("data")
     targets: TargetName = "binary"
     labelled: float = 1.0
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] | int | None = None
     fit: Fit = "crop"
     channels: Literal[1, 2, 3, 4] | None = None
     bits: Literal[8, 16] = 8
@@ -80,8 +81,8 @@ class ImageData:
     def __post_init__(self) -> None:
         if not 0 < self.labelled <= 1:
             raise UsageError(f"data.labelled is {self.labelled}: give a share above 0 and at most 1, such as 0.01")
-        if self.size is not None and not 4 <= min(self.size) <= max(self.size) <= 1024:
-            raise UsageError(f"data.size is {list(self.size)}: give rows and columns from 4 to 1024, such as [64, 64]")
+        if self.sides is not None and not 4 <= min(self.sides) <= max(self.sides) <= 1024:
+            raise UsageError(f"data.size is {list(self.sides)}: give rows and columns from 4 to 1024, such as [64, 64]")
         if not (0 < self.validation < 1 and 0 < self.test < 1 and self.validation + self.test < 1):
             raise UsageError(
                 f"data.validation is {self.validation} and data.test {self.test}: give shares above 0 whose sum is "
@@ -90,6 +91,11 @@ class ImageData:
         for name in ("split_seed", "memory"):
             if not 0 <= getattr(self, name) < 2**63:
                 raise UsageError(f"data.{name} is {getattr(self, name)}: give a whole number that is not negative")
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """The rows and columns that are asked for."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     @property
     def target(self) -> Target:
@@ -116,10 +122,10 @@ class ImageData:
         Raises:
             UsageError: If they differ where nothing is asked for.
         """
-        if self.size and self.channels:
-            return Form(*self.size, self.channels, self.bits, self.fit)
+        if self.sides and self.channels:
+            return Form(*self.sides, self.channels, self.bits, self.fit)
         found = survey(source)
-        height, width = self.size or found.common_size
+        height, width = self.sides or found.common_size
         return Form(height, width, self.channels or found.common_channels, self.bits, self.fit)
 
     def prepare(self, source: Source, report: Report = log, progress: Progress | None = None) -> Path:
@@ -152,6 +158,10 @@ class ImageData:
         images = open_entry(root) if self.name == DECODED else load(self.name, root, report, progress)
         if images.bits != self.bits:
             raise UsageError(f"data.bits is {self.bits}, but {images.title} has {images.bits}: set it to that")
+        channels, *sides = images.shape
+        for key, asked, there in (("size", self.sides, tuple(sides)), ("channels", self.channels, channels)):
+            if asked not in (None, there):
+                raise UsageError(f"data.{key} is {asked}, but {images.title} has {there}: leave it out")
         return images
 
 

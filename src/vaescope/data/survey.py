@@ -2,22 +2,31 @@
 
 A quick survey reads the headers of all pictures and decodes the first few hundred. A deep one decodes every picture, in
 its own size and depth, and so finds those that are cut off, and those that are there twice.
+
+What a quick one found is remembered in the cache under the fingerprint of the images, so that of a large folder only
+the dates of the files are looked at when training starts again.
 """
 
+import json
+import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from vaescope import __version__
 from vaescope.data.ahead import ahead
 from vaescope.data.fetch import IMAGES, Progress
 from vaescope.data.idx import Array
 from vaescope.data.items import Item, Part, Source
 from vaescope.data.pixels import Form, Look, decode, look
 from vaescope.errors import UsageError
+from vaescope.files import atomic_file, cache_folder
+
+log = logging.getLogger(__name__)
 
 SAMPLE = 300
 """So many of the first images are decoded for their values in any case."""
@@ -124,6 +133,46 @@ def survey(source: Source, deep: bool = False, progress: Progress | None = None)
         if progress:
             progress(IMAGES, tally.count, len(source))
     return tally.survey(deep)
+
+
+def remembered_survey(source: Source) -> Survey:
+    """A quick survey, or what it found the last time if the images are still the same.
+
+    Args:
+        source: The images, in files whose fingerprint is quickly found.
+    """
+    from PIL import __version__ as reader
+
+    key = repr((__version__, reader, SAMPLE, source.fingerprint())).encode()
+    path = cache_folder() / "surveys" / f"{blake2b(key, digest_size=16).hexdigest()}.json"
+    try:
+        known = _read(json.loads(path.read_text(encoding="utf-8")))
+        return replace(known, title=source.title, ignored=source.ignored)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there is none, or none that is whole
+        found = survey(source)
+    try:
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(_written(found)), encoding="utf-8")
+    except OSError as error:
+        log.debug("the survey is not remembered in %s: %s", path, error)
+    return found
+
+
+def _written(found: Survey) -> dict[str, Any]:
+    """A survey as what JSON can hold: counters as pairs."""
+    return {name: list(value.items()) if isinstance(value, Counter) else value for name, value in vars(found).items()}
+
+
+def _read(plain: dict[str, Any]) -> Survey:
+    """A survey out of that."""
+    empty = vars(Survey(""))
+    counts = {
+        name: Counter({tuple(key) if isinstance(key, list) else key: count for key, count in value})
+        for name, value in plain.items()
+        if isinstance(empty[name], Counter)
+    }
+    low, high = plain["extremes"]
+    return Survey(**plain | counts | {"bad": tuple((name, why) for name, why in plain["bad"]), "extremes": (low, high)})
 
 
 class _Tally:

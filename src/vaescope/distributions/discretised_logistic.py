@@ -98,7 +98,7 @@ class DiscretisedLogistic(Distribution):
                 steps = torch.where(narrow, _window(self.m, self.t, edges, reach), steps)
             else:
                 steps = steps.masked_scatter(narrow, _window(self.m[narrow], self.t[narrow], edges, reach))
-        return self.interval[0] + self.step * steps
+        return self.interval[0] + self.step * steps.clamp(0, edges)  # what is rounded may leave the interval
 
     @property
     def variance(self) -> Tensor:

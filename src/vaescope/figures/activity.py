@@ -142,7 +142,7 @@ def _panel(axes: Axes, course: Course) -> None:
     axes.axhline(course.limit, color=GREY, linestyle=":", linewidth=4)
     scale_steps(axes, np.asarray(course.step, float))
     axes.yaxis.set_major_locator(MaxNLocator(3, steps=ROUND, integer=True))
-    axes.set_ylim(0, 1.12 * course.limit)
+    axes.set_ylim(0, 1.12 * course.limit or 1)  # of a single image the limit is log 1
     axes.set_ylabel(course.unit)
     axes.set_title(course.name, loc="left", color=course.colour, fontweight="bold")
     axes.set_title(style.numbers(course.value[-1:])[0], loc="right", color=course.colour)

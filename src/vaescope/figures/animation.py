@@ -192,9 +192,9 @@ def _grid(shape: tuple[int, ...], names: Sequence[str] | None, width: int) -> _G
         return (factor // 1 if factor >= 1 else factor), -(-N % columns), columns
 
     columns = max(range(1, N + 1), key=size)
-    room = cell(columns)[1]
+    room = style.fit(np.empty((H, W, 1), np.uint8), *cell(columns)).shape[1] + GAP  # from one image to the next
     words = [_broken(name, room) for name in names or []]
-    fits = all(len(lines) <= 2 and style.widest(lines, SCREEN.small) <= room for lines in words)
+    fits = all(len(lines) <= 2 and style.widest(lines, SCREEN.small) <= room - SCREEN.small // 2 for lines in words)
     bands = [words[start : start + columns] for start in range(0, len(words), columns)]
     return _Grid(columns, cell(columns), bands if fits else [])
 

@@ -254,18 +254,17 @@ def draw_legend(picture: Array, left: int, top: int, names: list[str], marks: Se
     line, radius = SCREEN.small + 7, 4
     text = Image.new("L", (picture.shape[1] - left, picture.shape[0] - top), "white")
     for i, name in enumerate([*names[:LEGEND], *_legend_foot(names)]):
-        style.write(text, (2 * SCREEN.small, (i + 0.5) * line), _shortened(name), SCREEN.small, INK, anchor="lm")
+        style.write(
+            text,
+            (2 * SCREEN.small, (i + 0.5) * line),
+            style.shortened(name, SCREEN.small, NAME),
+            SCREEN.small,
+            INK,
+            anchor="lm",
+        )
     picture[top:, left:] = np.maximum(picture[top:, left:], ink(text))
     y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
     for i, mark in enumerate(marks[:LEGEND]):
         middle = top + i * line + line // 2
         part = picture[middle - radius : middle + radius + 1, left + 2 : left + 2 * radius + 3]
         part[x**2 + y**2 <= radius * (radius + 1)] = mark
-
-
-def _shortened(name: str) -> str:
-    """A name that fits into the legend, cut where it is longer."""
-    if style.text_width(name, SCREEN.small) <= NAME:
-        return name
-    fits = (name[:n] + "…" for n in range(len(name), 0, -1))
-    return next(short for short in fits if style.text_width(short, SCREEN.small) <= NAME)

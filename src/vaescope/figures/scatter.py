@@ -27,6 +27,10 @@ LEFT, BELOW, ABOVE = 150, 105, 15
 """Around a panel for the numbers and names of its axes, in pixels."""
 LEGEND = 16
 """A legend names at most so many classes."""
+NAME = 300
+"""Longer names are cut, in pixels."""
+STRIPS = 30
+"""Of one latent so many classes at most are drawn in strips of their own."""
 MARK = 16
 """The diameter of a class's disc in the legend, in pixels."""
 
@@ -57,10 +61,12 @@ def latent_representation(
     require(np.ndim(z) == 2, f"latents need the shape (N, d), got {np.shape(z)}")
     z, labels = views.checked(z, labels, list(names), (1, 2, 3))
     d = z.shape[1]
+    crowded = d == 1 and labels is not None and len(names) > STRIPS
+    labels = None if crowded else labels
     require(len(axes) >= d, f"{d} latents need as many axis names, got {len(axes)}")
     order = views.shuffled(len(z))
     z, labels = z[order], None if labels is None else labels[order]
-    names = list(names)
+    names = [style.shortened(name, PRINT.small, NAME) for name in names]
 
     def draw(figure: Figure) -> None:
         {1: _strips, 2: _plane, 3: _four_views}[d](figure, z, labels, names, axes[:d], sigma_circles)
@@ -70,6 +76,7 @@ def latent_representation(
             _class_legend(figure, names)
 
     note = "circles: 1σ and 2σ of the prior" if d == 3 and sigma_circles else ""
+    note = f"all {len(names)} classes together, too many for a strip each" if crowded else note
     body = style.drawn(draw, *_size(d, None if labels is None else names))
     style.save_page(path, body, title=title, footer=footer, note=note)
 

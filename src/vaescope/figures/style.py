@@ -154,6 +154,29 @@ def _pieces(word: str, size: int, width: int, bold: bool) -> list[str]:
     return [word[:1], *(_pieces(word[1:], size, width, bold) if word[1:] else [])]
 
 
+def shortened(name: str, size: int, width: int, bold: bool = False) -> str:
+    """A name that is at most ``width`` pixels wide, cut where it is longer."""
+    if text_width(name, size, bold) <= width:
+        return name
+    fits = (name[:n].rstrip() + "…" for n in range(len(name) - 1, 0, -1))
+    return next((short for short in fits if text_width(short, size, bold) <= width), "…")
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """The characters that the font has."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(str(font(10).path)).get_charmap())
+
+
+def drawable(text: str) -> str:
+    """Text on one line with a box for every character that the font lacks; nothing where it lacks all of them."""
+    text = " ".join(text.split())
+    kept = "".join(letter if ord(letter) in _glyphs() else "□" for letter in text)
+    return kept if kept.strip("□ ") else ""
+
+
 def line_height(size: int) -> int:
     """From one baseline to the next, in pixels."""
     return round(1.3 * size)

@@ -23,8 +23,8 @@ BAND = 160
 """A band of originals over reconstructions may always be this high, in pixels, however many there are."""
 TICK = 10
 """The length of a tick, in pixels."""
-LABEL = 260
-"""Row names break into lines at this width, in pixels."""
+LABEL, LINES = 260, 3
+"""Row names break into lines at this width, in pixels, and what does not fit into so many lines is cut off."""
 
 
 def reconstructions(
@@ -116,19 +116,22 @@ def latent_space(
     tiles = style.fit(tiles, min(LARGEST, HEIGHT // rows), min(LARGEST, (WIDTH - left - right) // cols))
     height, width = tiles.shape[2:4]
     landscape = Image.fromarray(style.sheet(tiles, 0))
-    body = Image.new("RGB", (left + landscape.width + right, landscape.height + below), "white")
-    body.paste(landscape, (left, 0))
-    draw = ImageDraw.Draw(body)
+    across, up = (style.text_width(name, PRINT.text) for name in names)
+    left, right = (max(side, (across - landscape.width) // 2 + 1) for side in (left, right))
+    top = max((up - landscape.height) // 2, 0)
+    body = Image.new("RGB", (left + landscape.width + right, landscape.height + max(below, top + 1) + top), "white")
+    body.paste(landscape, (left, top))
+    draw, low = ImageDraw.Draw(body), top + landscape.height
     for column in _ticks(cols, width, size + PRINT.small):
         x = left + column * width + width // 2
-        draw.line([(x, landscape.height + 2), (x, landscape.height + TICK)], fill=GREY, width=2)
-        style.write(body, (x, landscape.height + 1.5 * TICK), values[column], PRINT.small, GREY, anchor="ma")
+        draw.line([(x, low + 2), (x, low + TICK)], fill=GREY, width=2)
+        style.write(body, (x, low + 1.5 * TICK), values[column], PRINT.small, GREY, anchor="ma")
     for row in _ticks(rows, height, 2 * PRINT.small) if names[1] else ():  # a single row need not have a value
-        y = row * height + height // 2
+        y = top + row * height + height // 2
         draw.line([(left - TICK, y), (left - 3, y)], fill=GREY, width=2)
         style.write(body, (left - 1.5 * TICK, y), labels[row], PRINT.small, GREY, anchor="rm")
-    style.write(body, (left + landscape.width / 2, body.height), names[0], PRINT.text, INK, anchor="md")
-    _write_upright(body, (0, landscape.height // 2), names[1])
+    style.write(body, (left + landscape.width / 2, low + below), names[0], PRINT.text, INK, anchor="md")
+    _write_upright(body, (0, top + landscape.height // 2), names[1])
     style.save_page(path, body, title=title, footer=footer)
 
 
@@ -197,7 +200,9 @@ def _column_room(columns: int, left: int = 0) -> int:
 
 
 def _label_lines(name: str) -> list[str]:
-    return style.wrapped(name, PRINT.text, LABEL)
+    lines = style.wrapped(name, PRINT.text, LABEL)
+    rest = " ".join(lines[LINES - 1 :])
+    return [*lines[: LINES - 1], style.shortened(rest, PRINT.text, LABEL)] if len(lines) > LINES else lines
 
 
 def _label_room(names: Sequence[str]) -> int:
@@ -215,17 +220,20 @@ def _named_rows(tiles: Array, names: Sequence[str], height: int) -> tuple[Image.
 def _labelled(rows: Sequence[Array], names: Sequence[str], gap: int) -> Image.Image:
     """Sheets (h, w, 3) under each other, ``gap`` pixels apart, each with its name at the left."""
     left = _label_room(names)
-    height = sum(len(row) for row in rows) + gap * (len(rows) - 1)
+    words = [_label_lines(name) for name in names]
+    heights = [
+        max(len(row), style.line_height(PRINT.text) * len(lines)) for row, lines in zip(rows, words, strict=True)
+    ]
+    height = sum(heights) + gap * (len(rows) - 1)
     body = Image.new("RGB", (left + rows[0].shape[1], height), "white")
     y = 0
-    for row, name in zip(rows, names, strict=True):
-        body.paste(Image.fromarray(row), (left, y))
-        lines = _label_lines(name)
-        top = y + len(row) / 2 - style.line_height(PRINT.text) * (len(lines) - 1) / 2
+    for row, lines, high in zip(rows, words, heights, strict=True):
+        body.paste(Image.fromarray(row), (left, y + (high - len(row)) // 2))
+        top = y + high / 2 - style.line_height(PRINT.text) * (len(lines) - 1) / 2
         for i, line in enumerate(lines):
             at = (left - PRINT.gap, top + i * style.line_height(PRINT.text))
             style.write(body, at, line, PRINT.text, INK, anchor="rm")
-        y += len(row) + gap
+        y += high + gap
     return body
 
 
@@ -251,10 +259,12 @@ def _write_upright(body: Image.Image, at: tuple[int, int], text: str) -> None:
 
 def _with_values(body: Image.Image, values: Array, width: int) -> Image.Image:
     """Adds the values of the columns under them; the columns end at the body's right edge."""
-    taller = Image.new("RGB", (body.width, body.height + TICK + style.line_height(PRINT.small)), "white")
+    texts = style.numbers(values)
+    beyond = max(style.widest(texts, PRINT.small) - width, 0) // 2 + 1  # the last value may be wider than its column
+    below = TICK + style.line_height(PRINT.small)
+    taller = Image.new("RGB", (body.width + beyond, body.height + below), "white")
     taller.paste(body)
     left = body.width - len(values) * (width + GAP) + GAP
-    texts = style.numbers(values)
     for column in _ticks(len(values), width + GAP, style.widest(texts, PRINT.small) + PRINT.small):
         x = left + column * (width + GAP) + width / 2
         style.write(taller, (x, body.height + TICK), texts[column], PRINT.small, GREY, anchor="ma")

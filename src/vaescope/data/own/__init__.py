@@ -5,7 +5,6 @@ The content of a file, not its name, says what it is.
 
 from pathlib import Path
 
-from vaescope.data.arrays import head
 from vaescope.data.idx import TYPES
 from vaescope.data.items import Source
 from vaescope.data.own.arrays import from_arrays, read_idx_images, read_npy, read_npz
@@ -64,3 +63,17 @@ def _file(path: Path, classes: bool) -> Source:
     if start.startswith(b"\x1f\x8b") or (start[:2] == b"\0\0" and start[2] in TYPES):
         return read_idx_images(path, classes)
     return OnePicture(path)
+
+
+def head(path: Path) -> bytes:
+    """The first bytes of a file."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except FileNotFoundError:
+        raise UsageError(f"{path} does not exist: give an array file, an idx file, a picture or a folder") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not start:
+        raise UsageError(f"{path} is empty: 0 bytes")
+    return start

@@ -6,14 +6,15 @@ images. Nothing is ever unpickled.
 
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from vaescope.data.arrays import explained
 from vaescope.data.idx import Array
 from vaescope.errors import UsageError
 
@@ -47,20 +48,38 @@ class Stored:
         return np.concatenate(list(self.blocks())) if len(self.shape) and self.shape[0] else np.empty(self.shape)
 
 
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Tells in one line what numpy and zipfile find wrong with a file."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except (ValueError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if "object" in str(error).lower():
+            raise UsageError(f"{path} holds Python objects: save an array of uint8, or of floats in [0, 1]") from None
+        raise UsageError(f"{path} is a damaged array file: {' '.join(str(error).split())}") from None
+
+
 def in_memory(array: Array, name: str) -> Stored:
     """An array that is there already."""
-    return Stored(name, array.dtype, array.shape, lambda rows: _slices(array, rows))
+    return Stored(
+        name, array.dtype, array.shape, lambda rows: (array[k : k + rows] for k in range(0, array.shape[0], rows))
+    )
 
 
 def open_npy(path: Path) -> Stored:
-    """A ``.npy`` file, mapped into memory each time it is read."""
+    """A ``.npy`` file. Every block is mapped on its own, so that what was read does not stay in this process."""
 
     def mapped() -> Array:
         with explained(path):
             return np.load(path, mmap_mode="r", allow_pickle=False)
 
+    def read(rows: int) -> Iterator[Array]:
+        return (mapped()[start : start + rows] for start in range(0, array.shape[0], rows))
+
     array = mapped()
-    return Stored(str(path), array.dtype, array.shape, lambda rows: _slices(mapped(), rows))
+    return Stored(str(path), array.dtype, array.shape, read)
 
 
 def open_npz(path: Path) -> dict[str, Stored]:
@@ -70,11 +89,6 @@ def open_npz(path: Path) -> dict[str, Stored]:
         if not members:
             raise UsageError(f"{path} is a zip archive without arrays: unpack it and give the folder, or a .npz file")
         return {name.removesuffix(".npy"): _open_member(path, archive, name) for name in members}
-
-
-def _slices(array: Array, rows: int) -> Iterator[Array]:
-    for start in range(0, len(array), rows):
-        yield array[start : start + rows]
 
 
 def _open_member(path: Path, archive: zipfile.ZipFile, member: str) -> Stored:
