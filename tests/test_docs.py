@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -53,9 +54,20 @@ EXAMPLES += [
 ]
 
 
-def test_the_python_of_the_readme_runs() -> None:
-    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        exec(compile(block, "README.md", "exec"), {})
+def snippets() -> Iterator[Any]:
+    """The Python of the pages; what trains is slow."""
+    for name, text in (("README.md", README), ("grammar.md", GRAMMAR)):
+        for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL), 1):
+            marks = [pytest.mark.slow] if "train(" in block else []
+            yield pytest.param(name, block, id=f"{name} {number}", marks=marks)
+
+
+@pytest.mark.parametrize(("page", "block"), list(snippets()))
+def test_the_python_of_the_pages_runs(page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "sklearn" in block:
+        pytest.importorskip("sklearn", reason="needs the extra sklearn")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, page, "exec"), {})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
