@@ -164,10 +164,11 @@ def in_words(picks: Picks, found: Survey, settings: Config) -> list[str]:
     data = settings.data
     size = data.sides or found.common_size
     channels = data.channels or found.common_channels
-    model = settings.model((channels, *size), len(found.classes))
+    classes = len(found.classes) if len(found.classes) > 1 else 0
+    model = settings.model((channels, *size), classes)
     network, latent = getattr(settings.model, "network", None), model.prior.latent
     likelihood = type(model.likelihood.family).__name__
-    of = f" in {len(found.classes):,} classes" if found.classes else ""
+    of = f" in {classes:,} classes" if classes else ""
     wanted = picks.rest["model.network"]["class_path"], picks.rest["model.likelihood"]["class_path"]
     why = [
         picks.why[0] if list(size) == picks.data["size"] else "",
