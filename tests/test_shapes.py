@@ -16,7 +16,7 @@ from vaescope.cli import main
 from vaescope.data.images import ImageSet, Split
 from vaescope.errors import UsageError
 from vaescope.families import DiscretisedLogistic
-from vaescope.figures import animation, scatter, style, tiles
+from vaescope.figures import animation, curves, scatter, style, tiles
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP, Conv, DeepConv, Linear, Network, ResConv
 from vaescope.observers import read_lines
@@ -243,3 +243,12 @@ def test_images_of_any_depth_are_trained_on_scored_and_drawn(bits: int, channels
             assert picture.height <= 2700
             assert path.stat().st_size <= 4_000_000
     assert len(list((tmp_path / "run" / "figures").iterdir())) == 10
+
+
+def test_large_losses_are_written_out(tmp_path: Path) -> None:
+    assert [curves.amount(value) for value in (268.43, -9999.5, 12345.6, 1100849.4)] == [
+        "268.4", "-9,999.5", "12,346", "1,100,849"
+    ]  # fmt: skip
+    curve = curves.Curve(np.arange(3), *np.array([[1.3e6, 1.2e6, 1.1e6]] * 3))
+    curves.training_curves(tmp_path / "curves.png", curve, curve, **TEXT)
+    assert (margins(tmp_path / "curves.png") == 255).all()
