@@ -141,7 +141,7 @@ def _panel(
     axes.set_title(NAMES.get(key, key), loc="left", color=colour, fontweight="bold")
     axes.set_title(amount(last), loc="right", color=colour)
     if max(np.abs(axes.get_ylim())) >= MANY:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(value)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.7g}k"))
 
 
 def amount(value: float) -> str:
