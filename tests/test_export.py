@@ -23,10 +23,12 @@ from vaescope.cli import main
 from vaescope.config import Config
 from vaescope.data.dataset import ImageData
 from vaescope.data.examples import Examples
+from vaescope.distributions import DiscretisedLogistic
 from vaescope.errors import RunError
 from vaescope.export import BATCHES, TOLERANCE, decoder_module, encoder_module, export, pickles, real_images
 from vaescope.models import Flat, SemiSupervised, aside, encode
 from vaescope.nets import Network
+from vaescope.optional import hushed
 from vaescope.run import Run, validation_examples
 
 ort = pytest.importorskip("onnxruntime", reason="needs the extra export")
@@ -228,12 +230,6 @@ def moved(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
-def few(likelihood: str) -> Any:
-    """A likelihood with few levels: those of 256 are sums of as many terms, and take a minute to trace."""
-    family = getattr(families, likelihood)
-    return partial(family, bits=2) if issubclass(family, families.PixelLevels) else family
-
-
 NETWORKS = ["MLP", "Conv", "ResConv", "DeepConv", "Linear"]
 
 
@@ -277,7 +273,9 @@ def test_every_part_of_the_grammar_travels(
 ) -> None:
     torch.manual_seed(0)
     small: Network = network(net)
-    model = Flat(3, small, getattr(priors, prior), getattr(families, posterior), few(likelihood))((1, 28, 28))
+    model = Flat(3, small, getattr(priors, prior), getattr(families, posterior), getattr(families, likelihood))(
+        (1, 28, 28)
+    )
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = made(moved(model), target)
     check(run, "onnx", onnx, tmp_path / "onnx")
@@ -299,3 +297,17 @@ def test_models_that_know_labels_travel(kind: Any, tmp_path: Path) -> None:
     latents = decoder_module(run)[1]["latents"][:1].expand(10, -1).contiguous()
     every = onnx(tmp_path / "out" / "decoder.onnx", latents=latents, labels=torch.arange(10))["images"]
     assert np.ptp(every.numpy(), axis=0).max() > 0.01  # labels matter
+
+
+@pytest.mark.slow
+def test_a_mean_of_levels_is_the_same_in_onnx_wherever_it_lies(tmp_path: Path) -> None:
+    class Mean(torch.nn.Module):
+        def forward(self, loc: Tensor, scale: Tensor) -> Tensor:
+            return DiscretisedLogistic(loc, scale).mean
+
+    grid = torch.cartesian_prod(torch.linspace(-0.5, 1.5, 41), torch.logspace(-3, 0, 13))
+    loc, scale = grid.unbind(1)
+    with hushed("torch.onnx"):
+        torch.onnx.export(Mean(), (loc, scale), tmp_path / "mean.onnx", dynamo=True, verbose=False)
+    (found,) = onnx(tmp_path / "mean.onnx", loc=loc, scale=scale).values()
+    assert close(found, Mean()(loc, scale))

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 Interval = tuple[float, float]
 
@@ -129,7 +129,9 @@ def _integral(m: Tensor, t: Tensor, edges: int) -> Tensor:
         p = a.sigmoid() * (-a).sigmoid()
         polynomials = (reduce(lambda sum_, c: sum_ * p + c, coefficients[::-1]) for _, coefficients in SLOPES)
         weights = (weight * t ** (-2 * i - 1) for i, (weight, _) in enumerate(SLOPES))
-        return -t * logsigmoid(-a) - p * sum(w * polynomial for w, polynomial in zip(weights, polynomials, strict=True))
+        return t * softplus(a, threshold=40) - p * sum(
+            w * polynomial for w, polynomial in zip(weights, polynomials, strict=True)
+        )
 
     return end(0) - end(edges)
 
