@@ -93,9 +93,8 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
         if is_own(value):
             asked = given(files, words)
             source = open_source(value, asked.get("classes", True) is not False)
-            report(
-                f"looking at {len(source):,} images" + (f" in {len(source.learned):,} classes" * bool(source.learned))
-            )
+            classes = f" in {len(source.learned):,} classes" if source.learned else ""
+            report(f"looking at {len(source):,} images{classes}")
             found = look_at(remembered_survey(source), asked)
             expanded += ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
         else:
