@@ -62,10 +62,10 @@ def train(
         UsageError: A ``ValueError`` with one line that says what to change.
         RunError: If training breaks down.
 
-    Example:
-        >>> run = train("sample", epochs=1, keys={"figures.frames": 0})  # doctest: +SKIP
-        >>> run.encode("photos/").shape  # doctest: +SKIP
-        (200, 2)
+    Example::
+
+        run = vs.train("photos/", latent=16, keys={"model.prior": "VampPrior", "figures.frames": 0})
+        run.encode("photos/")  # (200, 16)
     """
     report: Report = partial(print, file=sys.stderr, flush=True) if verbose else log
     short = {"model.latent": latent, "trainer.epochs": epochs, "seed": seed}
