@@ -163,7 +163,7 @@ def test_a_check_tells_the_same(name: str, tell: Told, tmp_path: Path, capsys: p
         assert "at least 3" in told.out
     else:
         said = f"{told.err}{told.out}"
-        assert Path(place).name in said or "3.png" in said
+        assert Path(place).stem in said or "3.png" in said
     assert len(told.err.splitlines()) <= 1
     assert left(tmp_path) == []
 

@@ -74,7 +74,7 @@ def pair(folder: str) -> tuple[str, str]:
 FLAT: dict[str, tuple[tuple[str, ...], dict[str, int | None]]] = {
     "no folders": ((), {"a.PNG": None, "b.png": None}),
     "bytes decide": ((), {"Z.png": None, "a b.png": None, "z.png": None, "é.png": None}),
-    "one folder is no class": ((), dict.fromkeys(pair("cats"))),
+    "one folder": (("cats",), dict.fromkeys(pair("cats"), 0)),
     "some lie outside": ((), dict.fromkeys([*pair("a"), *pair("b"), "c.png"])),
     "one split is none": (("a", "b"), dict.fromkeys(pair("train/a"), 0) | dict.fromkeys(pair("train/b"), 1)),
     "another folder": (("train", "trial"), dict.fromkeys(pair("train"), 0) | dict.fromkeys(pair("trial"), 1)),
@@ -144,7 +144,6 @@ def test_names_that_are_no_text_can_be_printed(tmp_path: Path) -> None:
 BAD_FOLDERS: dict[str, tuple[list[str], str]] = {
     "empty": ([], "holds no files"),
     "text": (["a.txt"], "no pictures but 'a.txt'"),
-    "alone": ([*pair("a"), "b/1.png"], "'b' has a single image: .* data.classes false"),
     "beside": ([*pair("train"), *pair("test"), *pair("more")], "'more' beside test, train"),
     "no train": ([*pair("val"), *pair("test")], "none named train"),
     "two kinds": (["a.png", "b.parquet"], "both b.parquet and a.png"),
@@ -156,6 +155,17 @@ def test_bad_folders_are_refused(tmp_path: Path, names: list[str], line: str) ->
     message = refused(open_source, fill(tmp_path / "my photos", *names) if names else tmp_path)
     assert re.search(line, message)
     assert str(tmp_path) in message
+
+
+def test_one_class_is_nothing_to_learn_and_one_image_no_class(tmp_path: Path) -> None:
+    """Not so of images that a trained model is asked about."""
+    assert open_source(fill(tmp_path / "one", *pair("cats"))).learned == ()
+    assert open_source(fill(tmp_path / "two", *pair("a"), *pair("b"))).learned == ("a", "b")
+    folder = open_source(fill(tmp_path / "alone", *pair("a"), "b/1.png"))
+    for source, name in ((folder, "b"), (from_arrays(GREY, [0, 0, 0, 0, 0, 7]), "7")):
+        assert name in source.classes
+        line = refused(lambda source: source.learned, source)
+        assert f"'{name}' has a single image: give every class two or more; data.classes false" in line
 
 
 def test_labels_can_be_left_out(tmp_path: Path) -> None:
@@ -369,7 +379,6 @@ BAD_ARCHIVES = {
     "nothing likely": ({"a": EVEN, "b": EVEN}, "name the images `images`"),
     "two likely": ({"a": GREY, "b": COLOUR}, "name the images `images`"),
     "labels": ({"x": GREY, "y": EVEN[:5]}, "5 labels for 6 images: .* data.classes false"),
-    "alone": ({"x": GREY, "y": np.array([0, 0, 0, 0, 0, 7])}, "'7' has a single image: .* data.classes false"),
     "floats": ({"x": GREY, "y": EVEN / 2}, "type float64: .* data.classes false"),
     "several": ({"x": GREY, "y": np.eye(6)}, r"shape \(6, 6\): .* data.classes false"),
     "negative": ({"x": GREY, "y": EVEN - 2}, "from -2 to -1"),
@@ -400,7 +409,7 @@ LABELS = {
     "tensor": (torch.tensor([1, 0] * 3), ("0", "1"), [1, 0] * 3),
     "unknown": ([1, 0, -1, 1, 0, -1], ("0", "1"), [1, 0, None, 1, 0, None]),
     "objects": (np.array([1, None, 0, 1, 0, 0], object), ("0", "1"), [1, None, 0, 1, 0, 0]),
-    "one class": ([4] * 6, (), [None] * 6),
+    "one class": ([4] * 6, ("4",), [0] * 6),
     "all unknown": ([-1] * 6, (), [None] * 6),
 }
 
@@ -516,7 +525,7 @@ def table(path: Path, struct: bool = True, told: Any = None, count: int = 6, **c
     [
         ([2, 0] * 3, None, ("0", "2"), [1, 0] * 3),
         ([2, 0] * 3, HUGGING, ("cat", "dog", "eel"), [2, 0] * 3),
-        (["eel", None] * 3, None, (), [None] * 6),
+        (["eel", None] * 3, None, ("eel",), [0, None] * 3),
         (["eel", "cat"] * 3, None, ("cat", "eel"), [1, 0] * 3),
         ([None, 0, 1, 1, 0, -1], None, ("0", "1"), [None, 0, 1, 1, 0, None]),
     ],
@@ -551,7 +560,6 @@ def test_bad_parquet_is_refused(tmp_path: Path) -> None:
     assert "of type list<element: int64>" in line(label=[[1]] * 6).replace("item", "element")
     assert "of type double" in line(label=[0.5] * 6)
     assert "names only 3 classes" in line(told=HUGGING, label=[3, 0] * 3)
-    assert "has a single image" in line(label=[0, 0, 0, 0, 0, 1])
     assert "no bytes" in line(image=[{"bytes": None, "path": "a.png"}])
     assert "0 rows" in line(count=0, struct=False, image=__import__("pyarrow").array([], "binary"))
     whole = table(tmp_path / "y.parquet").read_bytes()

@@ -12,17 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vaescope import config
 from vaescope.cli import main
 from vaescope.data.images import ImageSet, Split
 from vaescope.errors import UsageError
 from vaescope.families import DiscretisedLogistic
-from vaescope.figures import animation, scatter, style, tiles
+from vaescope.figures import animation, curves, scatter, style, tiles
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP, Conv, DeepConv, Linear, Network, ResConv
 from vaescope.observers import read_lines
 from vaescope.outline import count
 from vaescope.picks import STEPS, pick_training
 from vaescope.pictures import in_rows, of_each_class, shown_indices
+from vaescope.request import expand_data, parser
 from vaescope.run import Run
 
 PRESETS: list[Network] = [MLP(), Conv(), ResConv(), DeepConv(), Linear()]
@@ -243,3 +245,26 @@ def test_images_of_any_depth_are_trained_on_scored_and_drawn(bits: int, channels
             assert picture.height <= 2700
             assert path.stat().st_size <= 4_000_000
     assert len(list((tmp_path / "run" / "figures").iterdir())) == 10
+
+
+def test_large_losses_are_written_out(tmp_path: Path) -> None:
+    assert [curves.amount(value) for value in (268.43, -9999.5, 12345.6, 1100849.4)] == [
+        "268.4", "-9,999.5", "12,346", "1,100,849"
+    ]  # fmt: skip
+    curve = curves.Curve(np.arange(3), *np.array([[1.3e6, 1.2e6, 1.1e6]] * 3))
+    curves.training_curves(tmp_path / "curves.png", curve, curve, **TEXT)
+    assert (margins(tmp_path / "curves.png") == 255).all()
+
+
+@pytest.mark.parametrize(("network", "side", "spoken"), [("MLP", 96, True), ("MLP", 32, False), ("Conv", 96, False)])
+def test_a_network_that_is_too_large_for_its_images_is_spoken_of(
+    network: str, side: int, spoken: bool, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (9, side, side, 3), dtype=np.uint8))
+    words, found = expand_data(["--data", str(tmp_path / "x.npy"), "--model.network", network], lambda line: None)
+    made = parser()
+    assert found is not None
+    said = found.in_words(config.build(made, config.parse(made, words)))
+    assert len(said) == 3
+    assert ("--model.network Conv" in said[2]) == spoken
+    assert "\n" not in "".join(said)

@@ -17,13 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaescope import config as configs
 from vaescope.data.fetch import Report, log
 from vaescope.data.own import from_arrays
 from vaescope.errors import UsageError
 from vaescope.experiment import train as train_run
 from vaescope.progress import Download, display
-from vaescope.request import dump, expand_data, free_folder, of_source, options, parser
+from vaescope.request import expand_data, of_source, options, request
 from vaescope.run import Run
 
 
@@ -62,32 +61,29 @@ def train(
     Raises:
         UsageError: A ``ValueError`` with one line that says what to change.
         RunError: If training breaks down.
+
+    Example::
+
+        run = vs.train("photos/", latent=16, keys={"model.prior": "VampPrior", "figures.frames": 0})
+        run.encode("photos/")  # (200, 16)
     """
     report: Report = partial(print, file=sys.stderr, flush=True) if verbose else log
     short = {"model.latent": latent, "trainer.epochs": epochs, "seed": seed}
     asked = {key: value for key, value in short.items() if value is not None} | dict(keys or {})
-    words = [*(["--config", str(config)] if config else []), *options(asked)]
+    words = [*(["--config", str(config)] if config else []), *(["--out", str(out)] if out else []), *options(asked)]
     if isinstance(images, str | Path):
         if labels is not None:
             raise UsageError("labels were given beside a path: they go with arrays; the folders of a path are classes")
-        words, found = expand_data(["--data", str(images), *words], report)
+        run = request(*expand_data(["--data", str(images), *words], report), report)
     else:
-        words, found = of_source(from_arrays(images, labels), words, report)
-    made = parser()
-    parsed = configs.parse(made, words)
-    for name in ("out", "resume", "json", "skip_bad"):
-        parsed.pop(name)
-    folder = Path(out) if out else free_folder(parsed)
-    settings, text = configs.build(made, parsed), dump(made, parsed)
-    for line in found.in_words(settings) if found else ():
-        report(line)
-    shown = display() if verbose else None
+        run = request(*of_source(from_arrays(images, labels), words, report), report)
+    shown, seen = ([display()], Download()) if verbose else ([], None)
     try:
-        train_run(settings, text, folder, observers=[shown] if shown else [], report=report, progress=Download())
+        train_run(run.settings, run.text, run.folder, observers=shown, report=report, progress=seen)
     finally:
-        if shown:
-            shown.close()
-    return Run.load(folder)
+        for bar in shown:
+            bar.close()
+    return Run.load(run.folder)
 
 
 def load(folder: str | Path) -> Run:

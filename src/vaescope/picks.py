@@ -41,6 +41,9 @@ RATES, CLIP = (0.005, 0.002), 1.0
 diverged after 150 steps; with gradients of one length no single batch can throw a model off, and AdamW loses nothing by
 it. There the higher rate is then better, by 50 of 1,800 nats."""
 
+MANY = 20_000_000
+"""Parameters from which on a fully connected network is spoken of: a convolutional one does with a few million."""
+
 SCORES = {
     "binary": ("Bernoulli", "all pixels are black or white"),
     "grey": ("DiscretisedLogistic", "it scores the levels of a file as they are, in exact bits/dim"),
@@ -164,10 +167,11 @@ def in_words(picks: Picks, found: Survey, settings: Config) -> list[str]:
     data = settings.data
     size = data.sides or found.common_size
     channels = data.channels or found.common_channels
-    model = settings.model((channels, *size), len(found.classes))
+    classes = len(found.classes) if len(found.classes) > 1 else 0
+    model = settings.model((channels, *size), classes)
     network, latent = getattr(settings.model, "network", None), model.prior.latent
     likelihood = type(model.likelihood.family).__name__
-    of = f" in {len(found.classes):,} classes" if found.classes else ""
+    of = f" in {classes:,} classes" if classes else ""
     wanted = picks.rest["model.network"]["class_path"], picks.rest["model.likelihood"]["class_path"]
     why = [
         picks.why[0] if list(size) == picks.data["size"] else "",
@@ -180,4 +184,7 @@ def in_words(picks: Picks, found: Survey, settings: Config) -> list[str]:
         f"network     {type(network).__name__}, {latent} latents, {count(model):,} parameters; "
         f"{settings.trainer.epochs} epochs in batches of {settings.trainer.batch_size}",
     ]
-    return [f"{line}: {reason or 'as asked for'}" for line, reason in zip(lines, why, strict=True)]
+    said = [f"{line}: {reason or 'as asked for'}" for line, reason in zip(lines, why, strict=True)]
+    if count(model) > MANY and type(network).__name__ in ("MLP", "Linear"):
+        said[2] += "; its layers are as wide as an image, a Conv (--model.network Conv) has far fewer parameters"
+    return said

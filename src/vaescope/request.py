@@ -93,7 +93,8 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
         if is_own(value):
             asked = given(files, words)
             source = open_source(value, asked.get("classes", True) is not False)
-            report(f"looking at {len(source):,} images")
+            classes = f" in {len(source.learned):,} classes" if source.learned else ""
+            report(f"looking at {len(source):,} images{classes}")
             found = look_at(remembered_survey(source), asked)
             expanded += ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
         else:
@@ -115,6 +116,42 @@ def of_source(source: Source, words: Sequence[str], report: Report = log) -> tup
     made = parser()
     data = config.build(made, config.parse(made, [*words, "--data.name", OWN])).data
     return [*words, *options({"data.name": DECODED, "data.root": str(data.prepare(source, report))})], found
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run that is asked for.
+
+    Args:
+        settings: Its config.
+        text: The same as YAML, every key written out.
+        folder: Where it goes.
+        resume: The run to go on with instead, if one is.
+        json: Whether the summary is wanted as JSON.
+    """
+
+    settings: Config
+    text: str
+    folder: Path
+    resume: Path | None
+    json: bool
+
+
+def request(words: Sequence[str], found: Found | None = None, report: Report = log) -> Request:
+    """What words of a command line ask for, once :func:`expand_data` or :func:`of_source` has written them out.
+
+    Args:
+        words: The words.
+        found: What was found out about the user's own images, of which is told what was picked.
+        report: Is told.
+    """
+    made = parser()
+    parsed = config.parse(made, words)
+    resume, out, as_json, _ = (parsed.pop(name) for name in ("resume", "out", "json", "skip_bad"))
+    asked = Request(config.build(made, parsed), dump(made, parsed), out or free_folder(parsed), resume, as_json)
+    for line in found.in_words(asked.settings) if found and resume is None else ():
+        report(line)
+    return asked
 
 
 def apart(words: Sequence[str]) -> tuple[list[Path], list[str]]:

@@ -12,6 +12,7 @@ from vaescope.data.sources import NAMED, find
 from vaescope.errors import UsageError
 
 if TYPE_CHECKING:
+    from vaescope.data.items import Source
     from vaescope.data.survey import Survey
     from vaescope.picks import Picks
 
@@ -115,16 +116,27 @@ def check_own(where: str, as_json: bool) -> int:
     from vaescope.picks import pick
     from vaescope.progress import Download
 
-    found = survey(open_source(where), deep=True, progress=Download())
+    source = open_source(where)
+    found = survey(source, deep=True, progress=Download())
     picks = pick(found) if found.sizes else None
-    few = found.sizes.total() - found.duplicates < 3
+    wrong = trouble(source, found)
     if as_json:
-        print(json.dumps(record(found) | {"picked": picks and picks.keys}))
+        print(json.dumps(record(found) | {"picked": picks and picks.keys, "trouble": wrong}))
     else:
-        print("\n".join([*table(found), *(told(picks) if picks and not few else ())]))
-        if few:
-            print("\nat least 3 different images are needed, one each to train, to validate and to test: add more")
-    return 2 if found.bad or few else 0
+        print("\n".join([*table(found), *(told(picks) if picks and not wrong else ())]))
+        print("\n".join(["", *wrong]) if wrong else "", end="\n" if wrong else "")
+    return 2 if found.bad or wrong else 0
+
+
+def trouble(source: "Source", found: "Survey") -> list[str]:
+    """Why images cannot be trained on, apart from those that cannot be read."""
+    few = "at least 3 different images are needed, one each to train, to validate and to test: add more"
+    lines = [few] if found.sizes.total() - found.duplicates < 3 else []
+    try:
+        source.learned  # noqa: B018
+    except UsageError as error:
+        lines.append(str(error))
+    return lines
 
 
 def record(found: "Survey") -> dict[str, Any]:

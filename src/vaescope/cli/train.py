@@ -13,33 +13,25 @@ from vaescope.cli.options import report
 from vaescope.errors import UsageError
 from vaescope.experiment import train as train_run
 from vaescope.progress import Download, display
-from vaescope.request import dump, expand_data, free_folder, parser
+from vaescope.request import expand_data, request
 from vaescope.training import Observer, State
 
 
 def train(words: Sequence[str]) -> int:
     """Runs ``vaescope train``. Returns the exit code."""
-    made = parser()
-    words, found = expand_data(words, report)
-    parsed = config.parse(made, words)
-    resume = parsed.pop("resume")
-    out, as_json, _ = parsed.pop("out"), parsed.pop("json"), parsed.pop("skip_bad")
-    if resume is None:
-        folder = out or free_folder(parsed)
-        settings, text = config.build(made, parsed), dump(made, parsed)
-        for line in found.in_words(settings) if found else ():
-            report(line)
-    else:
-        folder, settings, text = resume, resumed(resume, words), ""
-    shown, stop = display(), Interruption()
+    asked = request(*expand_data(words, report), report)
+    settings, folder = asked.settings, asked.folder
+    if asked.resume is not None:
+        settings, folder = resumed(asked.resume, words), asked.resume
+    going_on, shown, stop = asked.resume is not None, display(), Interruption()
     try:
         summary = train_run(
-            settings, text, folder, resume is not None, [shown, stop], report, Download(), lambda: bool(stop.signals)
+            settings, asked.text, folder, going_on, [shown, stop], report, Download(), lambda: bool(stop.signals)
         )
     finally:
         stop.disarm()
         shown.close()
-    print(json.dumps(summary.record()) if as_json else describe(summary))
+    print(json.dumps(summary.record()) if asked.json else describe(summary))
     return 128 + stop.signals[0] if summary.outcome == "interrupted" else 0
 
 

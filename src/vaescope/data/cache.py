@@ -127,7 +127,8 @@ def prepared(
             f"{source.title} holds {len(source)} image{'s'[: len(source) != 1]}: at least 3 are needed, one each to "
             "train, to validate and to test"
         )
-    report(f"decoding {len(source):,} images to {form.height}x{form.width}x{form.channels}, once, to {entry}")
+    classes = f" in {len(source.learned):,} classes" if source.learned else ""
+    report(f"decoding {len(source):,} images{classes} to {form.height}x{form.width}x{form.channels}, once, to {entry}")
     try:
         with atomic_folder(entry) as folder:
             _make(source, form, division, skip_bad, folder, progress)
@@ -148,7 +149,7 @@ def _make(
         raise UsageError(_unreadable(source, done.bad))
     if missing := [part for part in PARTS if not done.counts[part]]:
         _decode_all(source, form, division, _borrowed(source, done, missing), folder, progress)
-    entry = {"title": source.title, "classes": source.classes, "form": asdict(form), "skipped": done.bad}
+    entry = {"title": source.title, "classes": source.learned, "form": asdict(form), "skipped": done.bad}
     (folder / "entry.json").write_text(json.dumps(entry, indent=1), encoding="utf-8")
 
 
@@ -177,7 +178,7 @@ def _decode_all(
     """Decodes every image into the file of its split."""
     done = Decoded()
     with ExitStack() as stack:
-        files = {part: stack.enter_context(SplitFile(folder, part, form, bool(source.classes))) for part in PARTS}
+        files = {part: stack.enter_context(SplitFile(folder, part, form, bool(source.learned))) for part in PARTS}
         for item, number, pixels in decoded(source, form, division, progress):
             if isinstance(pixels, str):
                 done.bad.append(pixels)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from vaescope.data.idx import Array
+from vaescope.errors import UsageError
 
 Content = Path | bytes | Array
 """A picture file, the bytes of one, or pixels with shape (H, W, C), uint8 or uint16."""
@@ -43,8 +44,26 @@ class Source(ABC):
     ignored: tuple[str, ...] = ()
     """What lies there too but is no image, by name."""
 
+    alone: tuple[str, ...] = ()
+    """The names of classes that have a single image."""
+
     def __init__(self, title: str, classes: tuple[str, ...] = (), parts: frozenset[Part] = frozenset()) -> None:
         self.title, self.classes, self.parts = title, classes, parts
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The classes that a model can learn to tell apart: none where there is only one.
+
+        Raises:
+            UsageError: For a class with a single image, which cannot be both learned and checked.
+        """
+        if len(self.classes) > 1 and self.alone:
+            others = f" (and {len(self.alone) - 1:,} more like it)" if len(self.alone) > 1 else ""
+            raise UsageError(
+                f"{self.title}: the class {self.alone[0]!r} has a single image{others}: give every class two or more; "
+                "data.classes false leaves the labels out"
+            )
+        return self.classes if len(self.classes) > 1 else ()
 
     @abstractmethod
     def __len__(self) -> int:

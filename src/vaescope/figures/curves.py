@@ -58,6 +58,10 @@ class Curve:
         return np.asarray(self.distortion) + np.asarray(self.rate)
 
 
+MANY = 10_000
+"""Numbers from here on are written without decimals, and without powers of ten."""
+
+
 def training_curves(
     path: Path,
     train: Curve,
@@ -119,7 +123,7 @@ def _panel(
     zero: bool = False,
 ) -> None:
     """The quantity ``key``: its name and its last value above, the curves below, with ``floor`` or zero in sight."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     curves = [(np.asarray(curve.step, float), np.asarray(getattr(curve, key), float)) for curve in (train, validation)]
     for (step, value), label, width, alpha in zip(curves, ("train", "validation"), (1.5, 5), (0.55, 1), strict=True):
@@ -135,7 +139,14 @@ def _panel(
     axes.set_ylim(*_limits(curves, [floor] if floor is not None else [0.0] if zero else []))
     last = next(value for _, value in reversed(curves) if len(value))[-1]
     axes.set_title(NAMES.get(key, key), loc="left", color=colour, fontweight="bold")
-    axes.set_title(f"{last:,.1f}", loc="right", color=colour)
+    axes.set_title(amount(last), loc="right", color=colour)
+    if max(np.abs(axes.get_ylim())) >= MANY:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.7g}k"))
+
+
+def amount(value: float) -> str:
+    """A number with as many decimals as there is room for: none of many thousands."""
+    return f"{value:,.0f}" if abs(value) >= MANY else f"{value:,.1f}"
 
 
 def _ends_alike(a: Array, b: Array) -> bool:

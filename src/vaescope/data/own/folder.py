@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from vaescope.data.items import Item, Part, Source
-from vaescope.data.own.labels import check_alone
+from vaescope.data.own.labels import alone
 from vaescope.data.own.parts import PARTS, meant
 from vaescope.data.own.remembered import digests, hasher
 from vaescope.errors import UsageError
@@ -30,11 +30,10 @@ class Folder(Source):
     Args:
         root: The folder.
         files: The path below it of every file.
-        classes: Whether subfolders are classes, if every picture lies in one and there are at least two.
+        classes: Whether subfolders are classes, if every picture lies in one.
 
     Raises:
-        UsageError: If there are no pictures, for folders that are not splits beside ones that are, and for a class
-            with a single picture.
+        UsageError: If there are no pictures, and for folders that are not splits beside ones that are.
     """
 
     def __init__(self, root: Path, files: list[str], classes: bool = True) -> None:
@@ -49,11 +48,11 @@ class Folder(Source):
         names = [path.partition("/")[0] if "/" in path else None for path in below]
         found = sorted({os.fsencode(name) for name in names if name is not None})
         self._pictures, labels, labelled = pictures, list[int | None](), tuple[str, ...]()
-        if classes and None not in names and len(found) > 1:
+        if classes and None not in names:
             index = {os.fsdecode(name): k for k, name in enumerate(found)}
             labelled = tuple(printable(name) for name in index)
             labels = [index[name] for name in names if name is not None]
-            check_alone(labelled, [np.array(labels)], root)
+            self.alone = alone(labelled, [np.array(labels)])
         self._labels = labels or [None] * len(pictures)
         parts = frozenset(part for part in tops.values() if part)
         super().__init__(printable(root.resolve().name or str(root)), labelled, parts)

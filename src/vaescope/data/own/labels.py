@@ -22,11 +22,10 @@ def number(given: Sequence[Given | None], where: object, names: Sequence[str] = 
         names: The names of the classes, if the set says them; labels are then their numbers.
 
     Returns:
-        The names of the classes, and for each part int64 with shape (N,), -1 for unknown, or None. With fewer than two
-        classes there is nothing to tell apart, so there are no labels.
+        The names of the classes, and for each part int64 with shape (N,), -1 for unknown, or None.
 
     Raises:
-        UsageError: For labels of another type or shape, and for a class with a single image.
+        UsageError: For labels of another type or shape.
     """
     columns = [None if labels is None else _column(labels, where) for labels in given]
     values = {value for column in columns if column is not None for value in set(column.tolist())} - {-1, None}
@@ -35,29 +34,23 @@ def number(given: Sequence[Given | None], where: object, names: Sequence[str] = 
         order = dict(zip(range(len(names)), names, strict=True))
     else:
         order = dict(zip(_sorted(values, where), map(str, _sorted(values, where)), strict=True))
-    if len(order) < 2 or not values:
+    if not values:
         return (), [None] * len(columns)
     index = {value: k for k, value in enumerate(order)} | {-1: -1, None: -1}
     coded = [None if column is None else np.array([index[v] for v in column.tolist()], np.int64) for column in columns]
-    check_alone(tuple(order.values()), coded, where)
     return tuple(order.values()), coded
 
 
-def check_alone(classes: Sequence[str], coded: Sequence[Array | None], where: object) -> None:
-    """Refuses a class with a single image, for it can not be both learned and checked.
+def alone(classes: Sequence[str], coded: Sequence[Array | None]) -> tuple[str, ...]:
+    """The names of classes that have a single image.
 
     Args:
         classes: The names of the classes.
         coded: The labels of each part with shape (N,), -1 for unknown.
-        where: What to call the set in an error.
     """
     known = [labels[labels >= 0] for labels in coded if labels is not None]
     counts = np.bincount(np.concatenate([np.empty(0, np.int64), *known]), minlength=len(classes))
-    if alone := [name for name, count in zip(classes, counts, strict=True) if count == 1]:
-        others = f" (and {len(alone) - 1:,} more like it)" if len(alone) > 1 else ""
-        raise UsageError(
-            f"{where}: the class {alone[0]!r} has a single image{others}: give every class two or more; {WITHOUT}"
-        )
+    return tuple(name for name, count in zip(classes, counts, strict=True) if count == 1)
 
 
 def _column(labels: Given, where: object) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vaescope.data.items import Content, Item, Part, Source
 from vaescope.data.own.folder import printable
-from vaescope.data.own.labels import WITHOUT, Given, number
+from vaescope.data.own.labels import WITHOUT, Given, alone, number
 from vaescope.data.own.parts import meant
 from vaescope.data.own.remembered import digests, hasher
 from vaescope.errors import UsageError
@@ -63,6 +63,7 @@ class Pieces(Source):
         if not any(piece.count for piece in pieces):
             raise UsageError(f"{where} holds no images: 0 rows")
         found, self._labels = number([piece.labels for piece in pieces], where, classes)
+        self.alone = alone(found, self._labels)
         parts = meant({k: piece.named for k, piece in enumerate(pieces) if piece.count}, where)
         self._parts = [parts.get(k) for k in range(len(pieces))]
         self._pieces, self._names, self.ignored = tuple(pieces), names, tuple(ignored)
