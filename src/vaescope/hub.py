@@ -137,7 +137,7 @@ def prove(repository: str, folder: Path) -> Run:
     try:
         return Run.load(folder)
     except (UsageError, RuntimeError, MemoryError, TypeError, ValueError) as error:
-        reason = one_line(error).replace(f"{folder}/", "")
+        reason = one_line(UsageError(str(error).replace(f"{folder}/", "")))
         raise UsageError(f"{repository} was not kept, for it is no run that loads: {reason}") from None
 
 
