@@ -202,3 +202,10 @@ def test_work_ahead_that_nobody_wants_ends() -> None:
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def test_a_mask_of_zeros_and_ones_is_not_taken_for_black_images() -> None:
+    mask = np.random.default_rng(0).integers(0, 2, (20, 9, 9), np.uint8)
+    assert "all but black: give masks as bool" in refused(survey(from_arrays(mask)).check)
+    survey(from_arrays(mask.astype(bool))).check()
+    survey(from_arrays(mask * 2)).check()

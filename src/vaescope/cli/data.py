@@ -132,10 +132,11 @@ def trouble(source: "Source", found: "Survey") -> list[str]:
     """Why images cannot be trained on, apart from those that cannot be read."""
     few = "at least 3 different images are needed, one each to train, to validate and to test: add more"
     lines = [few] if found.sizes.total() - found.duplicates < 3 else []
-    try:
-        source.learned  # noqa: B018
-    except UsageError as error:
-        lines.append(str(error))
+    for check in (found.check, lambda: source.learned):
+        try:
+            check()
+        except UsageError as error:
+            lines.append(str(error))
     return lines
 
 

@@ -77,9 +77,15 @@ class Survey:
     shared: Counter[tuple[Part, Part]] = field(default_factory=Counter)
 
     def check(self) -> None:
-        """Refuses a set of which not one image can be read."""
+        """Refuses a set of which not one image can be read, and masks of 0 and 1 that would be all but black."""
         if not self.sizes:
             raise UsageError(f"{self.title}: none of {self.count:,} images can be read; the first: {self.bad[0][1]}")
+        top = self.extremes[1]
+        if 0 < top <= 1 / 255:
+            raise UsageError(
+                f"{self.title} holds nothing brighter than {top * 255:.2g} of 255, which is all but black: give masks as "
+                "bool, and other levels from 0 to 255 or 65535"
+            )
 
     @property
     def common_size(self) -> tuple[int, int]:
