@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data_helpers import refused
 from PIL import Image
 
 from vaescope.data import survey as module
@@ -206,6 +207,7 @@ def test_work_ahead_that_nobody_wants_ends() -> None:
 
 def test_a_mask_of_zeros_and_ones_is_not_taken_for_black_images() -> None:
     mask = np.random.default_rng(0).integers(0, 2, (20, 9, 9), np.uint8)
-    assert "all but black: give masks as bool" in refused(survey(from_arrays(mask)).check)
+    assert "0.39% of white: give masks of 0 and 1 as bool" in refused(survey(from_arrays(mask)).check)
+    assert "levels up to 255 as uint8" in refused(survey(from_arrays(mask.astype(np.uint16) * 255)).check)
     survey(from_arrays(mask.astype(bool))).check()
     survey(from_arrays(mask * 2)).check()
