@@ -83,8 +83,8 @@ class Survey:
         top = self.extremes[1]
         if 0 < top <= 1 / 255:
             raise UsageError(
-                f"{self.title} holds nothing brighter than {top:.2%} of white: give masks of 0 and 1 as bool, levels up "
-                "to 255 as uint8, and up to 65535 as uint16"
+                f"{self.title} holds nothing brighter than {top:.2%} of white: give masks of 0 and 1 as bool, levels "
+                "up to 255 as uint8, and up to 65535 as uint16"
             )
 
     @property
