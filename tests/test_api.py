@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import vaescope as vs
 from vaescope.cli import main
 from vaescope.data.images import ImageSet
 from vaescope.metrics import negative_elbo
+from vaescope.models import Flat
 from vaescope.run import Run
 
 QUICK = {"trainer.steps": 20, "figures.frames": 0, "figures.grid": 3, "figures.samples": 4, "model.network.width": 16}
@@ -97,6 +99,15 @@ def test_a_model_with_labels_is_asked_with_labels(arrays: tuple[np.ndarray, np.n
     assert run.sample(3, label="Kind 7").shape == (3, 1, 28, 28)
     assert "--label" in refused(run.encode, arrays[0][:4])
     assert "did you mean kind" in refused(run.encode, arrays[0][:4], ["kindd 3"] * 4)
+
+
+def test_a_class_is_the_one_that_is_called_so(run: Run) -> None:
+    run = replace(run, model=Flat(latent=2, labels=True)(run.shape, 4))
+    letters = replace(run, classes=("A", "B", "a", "b"))
+    assert [letters.class_number(name) for name in "ABab3"] == [0, 1, 2, 3, 3]
+    tens = replace(run, classes=("10", "20", "30"))
+    assert tens.class_number("20") == 1
+    assert "there is no class 1 " in refused(tens.class_number, "1")  # and not the one with the second place
 
 
 def test_mistakes_are_one_line_and_leave_nothing(

@@ -210,18 +210,20 @@ class Run:
         return f"one of {listed}" + (f" ... {self.classes[-1]}" if len(self.classes) > 10 else "")
 
     def class_number(self, text: str) -> int:
-        """The number of the class that is called so, in letters of any case, or has that number.
+        """The number of the class that is called so, in letters of any case if need be, or has that number.
 
         Raises:
             UsageError: If there is none, with the nearest name, or if the model knows no classes.
         """
         if not self.model.classes:
             raise UsageError(f"{self.folder} knows no labels, so {text} says nothing to it: set model.labels true")
+        if text in self.classes:  # of A and a this one
+            return self.classes.index(text)
         folded = {name.casefold(): number for number, name in enumerate(self.classes)}
         if text.casefold() in folded:
             return folded[text.casefold()]
-        if text.isdecimal() and int(text) < len(self.classes):
-            return int(text)
+        if text.isdecimal() and int(text) < len(self.classes) and not any(map(str.isdecimal, self.classes)):
+            return int(text)  # where names are numbers themselves, another number is none of them
         near = difflib.get_close_matches(text.casefold(), folded, n=1)
         guess = f"did you mean {self.classes[folded[near[0]]]}?" if near else f"give {self.class_names}"
         raise UsageError(f"there is no class {text} in {self.folder}: {guess}")
