@@ -34,6 +34,7 @@ from vaescope.data.idx import Array
 from vaescope.data.images import ImageSet
 from vaescope.data.items import Source
 from vaescope.data.own import from_arrays, open_source
+from vaescope.data.own.folder import printable
 from vaescope.data.pixels import Form
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
@@ -123,7 +124,7 @@ class Run:
             if header["format"] != FORMAT:
                 raise UsageError(f"{path} has format {header['format']}, but this version reads {FORMAT}")
             channels, height, width = (int(side) for side in header["shape"])
-            classes = tuple(str(name) for name in header["classes"])
+            classes = tuple(printable(str(name)) for name in header["classes"])
             step, loss = int(header["step"]), float(header["loss"])
         except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
             if isinstance(error, UsageError):
