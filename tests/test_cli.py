@@ -468,6 +468,21 @@ def test_the_default_run_folder_is_a_new_one(tmp_path: Path, monkeypatch: pytest
     assert sorted(path.name for path in Path("runs").iterdir()) == ["main", "main-2"]
 
 
+def test_data_check_takes_a_folder_for_what_train_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, count in (("train", 8), ("t10k", 4)):
+        write_idx(tmp_path / "four" / f"{part}-images-idx3-ubyte", np.zeros((count, 9, 9), np.uint8))
+    (tmp_path / "mnist").mkdir()
+    for k in range(4):
+        Image.fromarray(np.full((9, 9), k, np.uint8)).save(tmp_path / "mnist" / f"{k}.png")
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "check", "four"]) == main(["data", "check", "mnist"]) == 0
+    said = capsys.readouterr().out
+    assert "images of 1x9x9" in said
+    assert "mnist: 4 images" in said
+
+
 def test_data_check_and_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", "sample", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["splits"]["train"]["count"] == 200
