@@ -188,6 +188,10 @@ class Run:
             raise UsageError(
                 f"{self.folder} is conditioned on labels: give that of {source.title} (--label), {self.class_names}"
             )
+        return self._numbers_of(source)
+
+    def _numbers_of(self, source: Source) -> Tensor:
+        """The number that the model has for each class of a source, and -1 for none."""
         return torch.tensor([self.class_number(name) for name in source.classes] + [-1])
 
     def test_images(self, report: Report = log) -> Iterator[Shown]:
@@ -236,7 +240,8 @@ class Run:
             images: An array or a tensor with shape (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, uint16, bool or
                 floats in [0, 1], or the path of a folder or file; of another size or kind than the model's, they are
                 brought to it by the run's own rule.
-            labels: A class for each image of an array, with shape (N,), for a model with labels.
+            labels: A class for each image of an array, with shape (N,), for a model with labels. One that classifies
+                finds them itself unless they are given; the folders of a path are not taken for given.
 
         Returns:
             Latents, with shape (N, D), float32.
@@ -253,6 +258,9 @@ class Run:
 
     def log_likelihood(self, images: Any, labels: Any = None, samples: int = 100) -> Array:
         """The importance weighted bound on log p(x) of images, see :meth:`encode`, in nats, with shape (N,).
+
+        Of a model that is conditioned on labels y it is that on log p(x|y), and of one that classifies, where labels
+        are given, that on log p(x, y).
 
         Args:
             images: The images.
@@ -291,7 +299,9 @@ class Run:
 
     def _own(self, images: Any, labels: Any) -> Iterator[Shown]:
         if not isinstance(images, str | Path):
-            return self.shown(from_arrays(images, labels))
+            source = from_arrays(images, labels)
+            numbers = self._numbers(source, None) if labels is None else self._numbers_of(source)
+            return self._shown(source, numbers, False, False, None)
         if labels is not None:
             raise UsageError("labels were given beside a path: they go with arrays; the folders of a path are classes")
         return self.shown(open_source(images, self.model.classes > 0))
