@@ -179,8 +179,7 @@ def table(found: "Survey", most: int = 10) -> list[str]:
         *row("bits", counts(found.bits)),
         *row(
             "values",
-            f"{low:.2f} to {high:.2f} of the largest, in the first {found.sampled:,}"
-            + (": black and white" if found.two_valued else ""),
+            f"{low:.2f} to {high:.2f} of the largest" + (": black and white" if found.two_valued else ""),
         ),
         *row("classes", counts(found.classes)),
         *row("", f"{found.unlabelled:,} have no class" if found.unlabelled else ""),
