@@ -127,6 +127,13 @@ def test_labels_that_say_nothing_to_a_model_are_refused(run: Run, arrays: tuple[
     assert "knows no labels" in refused(run.encode, arrays[0][:4], arrays[1][:4])
 
 
+def test_a_run_is_not_asked_about_images_that_became_others(run: Run) -> None:
+    for other, what in ({"classes": ("a", "b")}, "other classes"), ({"shape": (1, 14, 56)}, "another shape"):
+        changed = replace(run, **other)  # type: ignore[arg-type]
+        assert what in refused(next, changed.test_images())
+        assert what in refused(changed.redraw)
+
+
 def test_mistakes_are_one_line_and_leave_nothing(
     arrays: tuple[np.ndarray, np.ndarray], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

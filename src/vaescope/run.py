@@ -194,9 +194,22 @@ class Run:
         """The number that the model has for each class of a source, and -1 for none."""
         return torch.tensor([self.class_number(name) for name in source.classes] + [-1])
 
+    def data(self, report: Report = log) -> ImageSet:
+        """The images that the run was trained and scored on.
+
+        Raises:
+            UsageError: If they are not there any more, or have other classes or another shape by now.
+        """
+        images = self.config.data.load(report)
+        now, then = (images.shape, images.classes), (self.shape, self.classes)
+        if now != then:
+            what = "another shape" if images.shape != self.shape else "other classes"
+            raise UsageError(f"{images.title} has {what} than when {self.folder} was trained: put it back as it was")
+        return images
+
     def test_images(self, report: Report = log) -> Iterator[Shown]:
         """The test images of the run, as it was scored on them."""
-        known = self.config.data.load(report)
+        known = self.data(report)
         split = known.test
         examples = self.target.evaluation([known.validation.images, split.images])[1]
         examples = examples.conditioned(self.model.context(split.labels))
@@ -308,7 +321,7 @@ class Run:
 
     def redraw(self, report: Report = log) -> tuple[Path, ...]:
         """Draws all pictures anew. Returns the files."""
-        images = self.config.data.load(report)
+        images = self.data(report)
         validation = validation_examples(self.model, self.config.data.target, images)
         scene = make_scene(self.config, self.folder, self.model, images, validation, self.step, self.loss)
         frames = read_arrays(self.folder / "frames.npz")
