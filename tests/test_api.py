@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ from PIL import Image
 
 import vaescope as vs
 from vaescope.cli import main
+from vaescope.data.dataset import ImageData
 from vaescope.data.images import ImageSet
 from vaescope.metrics import negative_elbo
+from vaescope.models import Flat, SemiSupervised
+from vaescope.nets import MLP
 from vaescope.run import Run
 
 QUICK = {"trainer.steps": 20, "figures.frames": 0, "figures.grid": 3, "figures.samples": 4, "model.network.width": 16}
+SMALL = MLP(width=16, encoder_blocks=1, decoder_blocks=1)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +102,36 @@ def test_a_model_with_labels_is_asked_with_labels(arrays: tuple[np.ndarray, np.n
     assert run.sample(3, label="Kind 7").shape == (3, 1, 28, 28)
     assert "--label" in refused(run.encode, arrays[0][:4])
     assert "did you mean kind" in refused(run.encode, arrays[0][:4], ["kindd 3"] * 4)
+
+
+def test_a_class_is_the_one_that_is_called_so(run: Run) -> None:
+    run = replace(run, model=Flat(latent=2, labels=True)(run.shape, 4))
+    letters = replace(run, classes=("A", "B", "a", "b"))
+    assert [letters.class_number(name) for name in "ABab3"] == [0, 1, 2, 3, 3]
+    tens = replace(run, classes=("10", "20", "30"))
+    assert tens.class_number("20") == 1
+    assert "there is no class 1 " in refused(tens.class_number, "1")  # and not the one with the second place
+
+
+def test_labels_that_are_given_are_scored_with_the_image(run: Run, arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    """By a model that classifies: the sum of p(x, y) over all labels is p(x)."""
+    semi = SemiSupervised(latent=2, network=SMALL, classifier=SMALL)(run.shape, 2).eval()
+    run = replace(run, model=semi, classes=("no", "yes"), config=replace(run.config, data=ImageData(targets="binary")))
+    x = arrays[0][:4]
+    joint = [run.log_likelihood(x, [label] * 4, samples=2000) for label in run.classes]
+    assert np.logaddexp(*joint) == pytest.approx(run.log_likelihood(x, samples=2000), abs=0.2)
+    assert "did you mean yes?" in refused(run.encode, x, ["yess"] * 4)
+
+
+def test_labels_that_say_nothing_to_a_model_are_refused(run: Run, arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    assert "knows no labels" in refused(run.encode, arrays[0][:4], arrays[1][:4])
+
+
+def test_a_run_is_not_asked_about_images_that_became_others(run: Run) -> None:
+    for other, what in ({"classes": ("a", "b")}, "other classes"), ({"shape": (1, 14, 56)}, "another shape"):
+        changed = replace(run, **other)  # type: ignore[arg-type]
+        assert what in refused(next, changed.test_images())
+        assert what in refused(changed.redraw)
 
 
 def test_mistakes_are_one_line_and_leave_nothing(

@@ -18,6 +18,7 @@ from PIL import Image
 
 from vaescope.data import cache
 from vaescope.data.cache import PARTS, Division, open_entry, prepared
+from vaescope.data.dataset import ImageData
 from vaescope.data.fetch import IMAGES
 from vaescope.data.images import ImageSet
 from vaescope.data.items import Item, Part, Source
@@ -109,6 +110,14 @@ def test_the_split_is_that_of_the_content_not_of_the_size_it_is_brought_to(make:
     source = from_arrays(MANY[:300])
     first, second = (names(make(source, form)) for form in (GREY, Form(9, 4, 3, 16, "stretch")))
     assert first == second
+
+
+def test_equal_images_elsewhere_keep_their_own_title(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        np.save(tmp_path / f"{name}.npy", MANY[:20])
+        data = ImageData("images", tmp_path / f"{name}.npy", cache=tmp_path / "cache")
+        assert data.load(quiet).title == name
+    assert len(leftovers(tmp_path)) == 1
 
 
 def test_the_split_of_a_picture_is_that_of_its_file_wherever_it_lies(make: Any, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,9 @@ from vaescope import config
 from vaescope.cli import VERBS, main
 from vaescope.data.examples import Examples
 from vaescope.data.idx import write_idx
+from vaescope.data.pixels import decode
 from vaescope.data.sources import NAMED
+from vaescope.errors import UsageError
 from vaescope.metrics import negative_elbo
 from vaescope.nets import Conv
 from vaescope.request import contents, parser
@@ -140,6 +143,36 @@ def test_encode_is_deterministic_and_in_order(run_folder: Path, tmp_path: Path) 
         rows = list(csv.DictReader(file))
     assert [float(row["mean2"]) for row in rows] == pytest.approx(a["mean"][:, 1].tolist(), abs=1e-6)
     assert list(rows[0]) == ["index", "mean1", "mean2", "scale1", "scale2", "elbo", "label", "class"]
+
+
+def test_rows_are_called_by_their_images_where_places_would_not_tell(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of an array whose images are called 0, 1, 2 ...: with some left out, or some of them in the test split."""
+
+    def names(*words: str) -> list[str]:
+        assert main(["encode", str(run_folder), *words, "-o", str(tmp_path / "rows.csv")]) == 0
+        with (tmp_path / "rows.csv").open() as file:
+            return [row.get("name", "none") for row in csv.DictReader(file)]
+
+    def decode_some(content: np.ndarray, *others: Any) -> np.ndarray:
+        if content[0, 0, 0] == 255:
+            raise UsageError("this one cannot be read")
+        return decode(content, *others)
+
+    monkeypatch.setattr("vaescope.data.asked.decode", decode_some)
+    own, images = tmp_path / "own.npy", np.zeros((503, 28, 28), np.uint8)
+    np.save(own, images)
+    assert names(str(own)) == ["none"] * 503
+    images[[3, 501], 0, 0] = 255
+    np.save(own, images)
+    assert names(str(own), "--skip-bad") == [str(k) for k in range(503) if k not in (3, 501)]
+    np.save(own, np.full((2, 28, 28), 255, np.uint8))
+    assert main(["reconstruct", str(run_folder), str(own), "--skip-bad"]) == 2
+    assert "no image that can be read" in capsys.readouterr().err
+    called = [str(7 * k) for k in range(60)]
+    monkeypatch.setattr("vaescope.data.images.Split.names", lambda split: iter(called))
+    assert names() == called
 
 
 def test_figures_draws_the_same_pictures_again(run_folder: Path, tmp_path: Path) -> None:
@@ -433,6 +466,21 @@ def test_the_default_run_folder_is_a_new_one(tmp_path: Path, monkeypatch: pytest
     for _ in range(2):
         assert main(["train", *TINY, "--trainer.steps", "1", "--figures.frames", "0"]) == 0
     assert sorted(path.name for path in Path("runs").iterdir()) == ["main", "main-2"]
+
+
+def test_data_check_takes_a_folder_for_what_train_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, count in (("train", 8), ("t10k", 4)):
+        write_idx(tmp_path / "four" / f"{part}-images-idx3-ubyte", np.zeros((count, 9, 9), np.uint8))
+    (tmp_path / "mnist").mkdir()
+    for k in range(4):
+        Image.fromarray(np.full((9, 9), k, np.uint8)).save(tmp_path / "mnist" / f"{k}.png")
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "check", "four"]) == main(["data", "check", "mnist"]) == 0
+    said = capsys.readouterr().out
+    assert "images of 1x9x9" in said
+    assert "mnist: 4 images" in said
 
 
 def test_data_check_and_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:

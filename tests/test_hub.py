@@ -18,6 +18,7 @@ import pytest
 import torch
 from data_helpers import refused
 
+from vaescope.card import plain
 from vaescope.cli import main
 from vaescope.errors import RunError
 from vaescope.hub import NEEDED, TRAVELS, pull, push
@@ -158,6 +159,11 @@ def test_a_push_is_one_commit_with_a_message(server: FakeHub, run_folder: Path) 
     push(run_folder, "ada/tiny", endpoint=server.url)
     push(run_folder, "ada/tiny", message="better", endpoint=server.url)
     assert [commit["summary"] for commit in server.commits] == ["The run tiny", "better"]
+
+
+def test_names_are_no_markup_in_a_card() -> None:
+    assert plain("photos 2024") == "photos 2024"
+    assert plain("a|b\n_c_ [x](y) <img> `$&`") == r"a\|b \_c\_ \[x\](y) \<img\> \`\$\&\`"
 
 
 def test_the_card_is_one_that_the_hub_reads(run_folder: Path) -> None:

@@ -141,6 +141,17 @@ def test_names_that_are_no_text_can_be_printed(tmp_path: Path) -> None:
     assert item.content.read_bytes() == png()
 
 
+def test_names_steer_no_terminal(tmp_path: Path) -> None:
+    """Nor do they break a line: of files, of classes in folders and among labels, of arrays."""
+    fill(tmp_path / "folder", "a/1.png", "a/2.png", "red\x1b[31m/1.png", "red\x1b[31m/2\n.png", "note\r.txt")
+    folder = open_source(tmp_path / "folder")
+    assert folder.classes == ("a", r"red\x1b[31m")
+    assert [item.name for item in folder.items()][2:] == [r"red\x1b[31m/1.png", r"red\x1b[31m/2\x0a.png"]
+    assert folder.ignored == (r"note\x0d.txt",)
+    named = from_arrays(np.zeros((4, 8, 8), np.uint8), ["Ärger 猫", "b\x9b", "b\x9b", "Ärger 猫"])
+    assert named.classes == (r"b\x9b", "Ärger 猫")
+
+
 BAD_FOLDERS: dict[str, tuple[list[str], str]] = {
     "empty": ([], "holds no files"),
     "text": (["a.txt"], "no pictures but 'a.txt'"),
@@ -392,6 +403,24 @@ def test_bad_archives_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray],
     assert re.search(line, refused(open_source, tmp_path / "x.npz"))
     if "data.classes false" in line:
         assert open_source(tmp_path / "x.npz", classes=False).classes == ()
+
+
+@pytest.mark.parametrize(
+    ("promised", "shape", "line"),
+    [("images", (3, 200_000, 200_000), "200000 x 200000 pixels"), ("labels", (10**11,), "not a list of labels")],
+)
+def test_what_promises_too_much_is_not_read(tmp_path: Path, promised: str, shape: tuple[int, ...], line: str) -> None:
+    """Of zeros a small archive holds more than any memory."""
+    arrays = {"images": np.zeros((3, 8, 8), np.uint8), "labels": np.zeros(3, np.int64)}
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                header = {"descr": array.dtype.str, "fortran_order": False}
+                np.lib.format.write_array_header_1_0(
+                    file, header | {"shape": shape if name == promised else array.shape}
+                )
+                file.write(array.tobytes())
+    assert line in refused(open_source, tmp_path / "x.npz")
 
 
 def test_a_zip_of_pictures_is_refused(tmp_path: Path) -> None:

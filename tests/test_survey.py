@@ -90,11 +90,14 @@ def test_two_values_are_noticed(values: list, two: bool, extremes: tuple[float, 
     assert (found.two_valued, found.extremes, found.sampled) == (two, pytest.approx(extremes), 5)
 
 
-def test_a_sample_is_the_first_images() -> None:
-    images = np.zeros((SAMPLE + 5, 5, 5), np.uint8)
-    images[SAMPLE:] = 100
+def test_a_sample_is_of_all_parts_of_a_set() -> None:
+    """Else photographs after a folder of masks would be taken for black and white."""
+    images = np.zeros((3 * SAMPLE, 5, 5), np.uint8)
+    images[-3:] = 100
     found = survey(from_arrays(images))
-    assert (found.count, found.sampled, found.two_valued) == (SAMPLE + 5, SAMPLE, True)
+    assert (found.count, found.sampled, found.two_valued) == (3 * SAMPLE, SAMPLE, False)
+    images[-3:], images[1] = 0, 100
+    assert [survey(from_arrays(images), deep).two_valued for deep in (False, True)] == [True, False]
 
 
 def test_equal_images_are_counted_within_and_across_splits() -> None:

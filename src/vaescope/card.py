@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,17 @@ def in_bits(summary: Summary, likelihood: Family) -> str:
     return f"{summary.bits_per_dim:.3f} bits/dim{how}"
 
 
+def plain(text: str) -> str:
+    """What a user has called something as Markdown that shows just this, also in a cell of a table."""
+    return re.sub(r"([\\`*_{}\[\]<>|#$&])", r"\\\1", " ".join(text.split()))
+
+
 def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet) -> None:
     """Writes the model card: what was trained on what, the measured numbers, and how to go on."""
     test = summary.test
     score = str(test) if test else "the run was interrupted before the test images were scored"
     rows = {
-        "data": f"{images.title}, {len(images.train):,} training images, targets {settings.data.targets}",
+        "data": f"{plain(images.title)}, {len(images.train):,} training images, targets {settings.data.targets}",
         "model": f"{type(settings.model).__name__}, {count(model):,} parameters, {model.prior.latent} latents",
         f"test {test.name if test else '−ELBO'}": score,
         **({} if summary.bits_per_dim is None else {"test bits/dim": in_bits(summary, model.likelihood.family)}),
@@ -96,11 +102,11 @@ def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet)
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     pages = "\n".join(f"![{path.stem}](figures/{path.name})\n" for path in summary.figures)
     text = (
-        f"---\nlibrary_name: vaescope\ntags: [vae, image-generation]\n---\n\n# {summary.folder.name}\n\n"
+        f"---\nlibrary_name: vaescope\ntags: [vae, image-generation]\n---\n\n# {plain(summary.folder.name)}\n\n"
         f"A variational autoencoder trained with vaescope {__version__}.\n\n| | |\n|---|---|\n{table}\n\n"
         "The weights are those with the best validation loss; ± is the standard error over images.\n"
         "In this folder, repeat it with `vaescope train --config config.yaml` and draw from it with "
         f"`vaescope sample .`\n\n{pages}"
     )
     with atomic_file(summary.folder / "README.md") as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")

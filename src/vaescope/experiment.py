@@ -277,7 +277,7 @@ def make_folder(folder: Path, config_text: str) -> None:
     try:
         folder.mkdir(parents=True)
         with atomic_file(folder / "config.yaml") as temporary:
-            temporary.write_text(config_text)
+            temporary.write_text(config_text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{folder} cannot be made ({error.strerror}): give an --out that can be written to") from None
 

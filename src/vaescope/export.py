@@ -193,10 +193,10 @@ def real_images(run: Run, report: Report = log) -> tuple[Values, str]:
     count, data = max(BATCHES), run.config.data
     at_hand = data.name not in NAMED or present(NAMED[data.name], data.root.expanduser()) is not None
     try:
-        images = data.load(report) if at_hand else None
+        images = run.data(report) if at_hand else None
     except UsageError:  # they were moved, or have changed
         images = None
-    if images is not None and images.shape == run.shape and (images.labelled or not run.model.classes):
+    if images is not None and (images.labelled or not run.model.classes):
         some = images.validation
         shown = min(count, len(some))
         turns = torch.arange(count) % shown

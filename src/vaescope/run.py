@@ -34,6 +34,7 @@ from vaescope.data.idx import Array
 from vaescope.data.images import ImageSet
 from vaescope.data.items import Source
 from vaescope.data.own import from_arrays, open_source
+from vaescope.data.own.folder import printable
 from vaescope.data.pixels import Form
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
@@ -123,7 +124,7 @@ class Run:
             if header["format"] != FORMAT:
                 raise UsageError(f"{path} has format {header['format']}, but this version reads {FORMAT}")
             channels, height, width = (int(side) for side in header["shape"])
-            classes = tuple(str(name) for name in header["classes"])
+            classes = tuple(printable(str(name)) for name in header["classes"])
             step, loss = int(header["step"]), float(header["loss"])
         except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
             if isinstance(error, UsageError):
@@ -187,11 +188,28 @@ class Run:
             raise UsageError(
                 f"{self.folder} is conditioned on labels: give that of {source.title} (--label), {self.class_names}"
             )
+        return self._numbers_of(source)
+
+    def _numbers_of(self, source: Source) -> Tensor:
+        """The number that the model has for each class of a source, and -1 for none."""
         return torch.tensor([self.class_number(name) for name in source.classes] + [-1])
+
+    def data(self, report: Report = log) -> ImageSet:
+        """The images that the run was trained and scored on.
+
+        Raises:
+            UsageError: If they are not there any more, or have other classes or another shape by now.
+        """
+        images = self.config.data.load(report)
+        now, then = (images.shape, images.classes), (self.shape, self.classes)
+        if now != then:
+            what = "another shape" if images.shape != self.shape else "other classes"
+            raise UsageError(f"{images.title} has {what} than when {self.folder} was trained: put it back as it was")
+        return images
 
     def test_images(self, report: Report = log) -> Iterator[Shown]:
         """The test images of the run, as it was scored on them."""
-        known = self.config.data.load(report)
+        known = self.data(report)
         split = known.test
         examples = self.target.evaluation([known.validation.images, split.images])[1]
         examples = examples.conditioned(self.model.context(split.labels))
@@ -210,18 +228,20 @@ class Run:
         return f"one of {listed}" + (f" ... {self.classes[-1]}" if len(self.classes) > 10 else "")
 
     def class_number(self, text: str) -> int:
-        """The number of the class that is called so, in letters of any case, or has that number.
+        """The number of the class that is called so, in letters of any case if need be, or has that number.
 
         Raises:
             UsageError: If there is none, with the nearest name, or if the model knows no classes.
         """
         if not self.model.classes:
             raise UsageError(f"{self.folder} knows no labels, so {text} says nothing to it: set model.labels true")
+        if text in self.classes:  # of A and a this one
+            return self.classes.index(text)
         folded = {name.casefold(): number for number, name in enumerate(self.classes)}
         if text.casefold() in folded:
             return folded[text.casefold()]
-        if text.isdecimal() and int(text) < len(self.classes):
-            return int(text)
+        if text.isdecimal() and int(text) < len(self.classes) and not any(map(str.isdecimal, self.classes)):
+            return int(text)  # where names are numbers themselves, another number is none of them
         near = difflib.get_close_matches(text.casefold(), folded, n=1)
         guess = f"did you mean {self.classes[folded[near[0]]]}?" if near else f"give {self.class_names}"
         raise UsageError(f"there is no class {text} in {self.folder}: {guess}")
@@ -233,7 +253,8 @@ class Run:
             images: An array or a tensor with shape (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, uint16, bool or
                 floats in [0, 1], or the path of a folder or file; of another size or kind than the model's, they are
                 brought to it by the run's own rule.
-            labels: A class for each image of an array, with shape (N,), for a model with labels.
+            labels: A class for each image of an array, with shape (N,), for a model with labels. One that classifies
+                finds them itself unless they are given; the folders of a path are not taken for given.
 
         Returns:
             Latents, with shape (N, D), float32.
@@ -250,6 +271,9 @@ class Run:
 
     def log_likelihood(self, images: Any, labels: Any = None, samples: int = 100) -> Array:
         """The importance weighted bound on log p(x) of images, see :meth:`encode`, in nats, with shape (N,).
+
+        Of a model that is conditioned on labels y it is that on log p(x|y), and of one that classifies, where labels
+        are given, that on log p(x, y).
 
         Args:
             images: The images.
@@ -288,14 +312,16 @@ class Run:
 
     def _own(self, images: Any, labels: Any) -> Iterator[Shown]:
         if not isinstance(images, str | Path):
-            return self.shown(from_arrays(images, labels))
+            source = from_arrays(images, labels)
+            numbers = self._numbers(source, None) if labels is None else self._numbers_of(source)
+            return self._shown(source, numbers, False, False, None)
         if labels is not None:
             raise UsageError("labels were given beside a path: they go with arrays; the folders of a path are classes")
         return self.shown(open_source(images, self.model.classes > 0))
 
     def redraw(self, report: Report = log) -> tuple[Path, ...]:
         """Draws all pictures anew. Returns the files."""
-        images = self.config.data.load(report)
+        images = self.data(report)
         validation = validation_examples(self.model, self.config.data.target, images)
         scene = make_scene(self.config, self.folder, self.model, images, validation, self.step, self.loss)
         frames = read_arrays(self.folder / "frames.npz")

@@ -39,8 +39,8 @@ def data(words: Sequence[str]) -> int:
     asked = made.parse_args(words)
     if asked.what == "list":
         return list_sets(asked.json)
-    if asked.what == "check" and asked.name and is_own(asked.name):
-        return check_own(asked.name, asked.json)
+    if asked.what == "check" and asked.name and asked.root is None and is_place(asked.name):
+        return check_place(asked.name, asked.json)
     name, root = place(asked.name, asked.root, asked.config)
     return fetch_set(name, root) if asked.what == "fetch" else check_set(name, root, asked.json)
 
@@ -104,9 +104,18 @@ def check_set(name: str, root: Path, as_json: bool) -> int:
     return 0
 
 
-def is_own(where: str) -> bool:
-    """Whether this is a place where the user's own images are, and no set with a name."""
-    return where not in NAMED and (where.startswith("hf:") or Path(where).exists() or "/" in where or "." in where)
+def is_place(where: str) -> bool:
+    """Whether this is a place where images are, or were to be, and no set with a name: as train takes it, what is there
+    comes before a name."""
+    return where.startswith("hf:") or Path(where).exists() or "/" in where or "." in where
+
+
+def check_place(where: str, as_json: bool) -> int:
+    """Prints what the four files of a set in a folder are, or the user's own images."""
+    from vaescope.request import contents, is_named
+
+    folder = Path(where)
+    return check_set(contents(folder), folder, as_json) if is_named(folder) else check_own(where, as_json)
 
 
 def check_own(where: str, as_json: bool) -> int:
@@ -171,8 +180,7 @@ def table(found: "Survey", most: int = 10) -> list[str]:
         *row("bits", counts(found.bits)),
         *row(
             "values",
-            f"{low:.2f} to {high:.2f} of the largest, in the first {found.sampled:,}"
-            + (": black and white" if found.two_valued else ""),
+            f"{low:.2f} to {high:.2f} of the largest" + (": black and white" if found.two_valued else ""),
         ),
         *row("classes", counts(found.classes)),
         *row("", f"{found.unlabelled:,} have no class" if found.unlabelled else ""),

@@ -57,7 +57,9 @@ def reconstruct(words: Sequence[str]) -> int:
     asked = made.parse_args(words)
     run = Run.load(asked.run)
     out = output(asked.out or run.folder / "reconstructed.png", (".png",))
-    found = next(read(run, asked))
+    found = next(read(run, asked), None)
+    if found is None:
+        raise UsageError(f"{asked.images} holds no image that can be read: give at least one")
     with writing(out):
         tiles.comparison(
             out,
@@ -86,13 +88,14 @@ def encode(words: Sequence[str]) -> int:
     asked = made.parse_args(words)
     run = Run.load(asked.run)
     out = Table(asked.out)
-    done = 0
+    done, named = 0, False
     with out as table:
         for part in read(run, asked):
             count = len(part.names)
             number = np.arange(done, done + count)
             columns: dict[str, Any] = {} if out.path.suffix == ".npz" else {"index": number}  # there it is the place
-            columns |= {} if part.names[0] in ("0", str(done)) else {"name": part.names}
+            named = named or asked.skip_bad or (not done and part.names != list(map(str, number)))
+            columns |= {"name": part.names} if named else {}  # a name that is the place says nothing
             columns |= next(rows(run.model, [part.examples]))
             if part.labels is not None:
                 columns["label"] = part.labels.numpy()

@@ -88,7 +88,9 @@ class Batches:
     def _levels(self, step: int) -> Tensor:
         """The images of a batch, on the device."""
         if isinstance(self.images, Tensor):
-            return self.images.index_select(0, self.indices(step))
+            sixteen = self.images.dtype == torch.uint16  # which not every device selects rows of
+            images = self.images.view(torch.int16) if sixteen else self.images
+            return images.index_select(0, self.indices(step)).view(self.images.dtype)
         wanted = range(step, step + 1 + AHEAD)
         self._read = {s: future for s, future in self._read.items() if s in wanted}
         for s in wanted:

@@ -154,7 +154,8 @@ class ImageData:
     def _load(self, report: Report, progress: Progress | None) -> ImageSet:
         root = self.root.expanduser()
         if self.own:
-            return open_entry(self.prepare(self.source(), report, progress))
+            source = self.source()  # equal images elsewhere may have made the entry under another title
+            return replace(open_entry(self.prepare(source, report, progress)), title=source.title)
         images = open_entry(root) if self.name == DECODED else load(self.name, root, report, progress)
         if images.bits != self.bits:
             raise UsageError(f"data.bits is {self.bits}, but {images.title} has {images.bits}: set it to that")

@@ -1,7 +1,7 @@
 """What a set of one's own images is made of: how many, of which sizes and kinds, which cannot be read, which are equal.
 
-A quick survey reads the headers of all pictures and decodes the first few hundred. A deep one decodes every picture, in
-its own size and depth, and so finds those that are cut off, and those that are there twice.
+A quick survey reads the headers of all pictures and decodes a few hundred, from the first to the last. A deep one
+decodes every picture, in its own size and depth, and so finds those that are cut off, and those that are there twice.
 
 What a quick one found is remembered in the cache under the fingerprint of the images, so that of a large folder only
 the dates of the files are looked at when training starts again.
@@ -29,7 +29,8 @@ from vaescope.files import atomic_file, cache_folder
 log = logging.getLogger(__name__)
 
 SAMPLE = 300
-"""So many of the first images are decoded for their values in any case."""
+"""So many images, and less than twice as many, are decoded for their values in any case. Neighbours in a folder are
+alike, so they are taken at equal distances."""
 
 Key = TypeVar("Key")
 
@@ -50,7 +51,7 @@ class Survey:
         unlabelled: How many have no class although others have.
         bad: The images that cannot be read, each with the line that says why.
         ignored: What lies there too but is no image.
-        sampled: How many images were decoded for ``two_valued`` and ``extremes``, the first of all.
+        sampled: How many images were decoded for ``two_valued`` and ``extremes``, all if deep.
         two_valued: Whether all their values are 0 or the largest one there is.
         extremes: The smallest and the largest of their values, as shares of the largest one there is.
         deep: Whether all images were decoded.
@@ -133,7 +134,8 @@ def survey(source: Source, deep: bool = False, progress: Progress | None = None)
         UsageError: If the source itself cannot be read; images that cannot are reported.
     """
     tally = _Tally(source)
-    tasks = ((item, deep, index < SAMPLE) for index, item in enumerate(source.items()))
+    apart = 1 if deep else max(1, len(source) // SAMPLE)
+    tasks = ((item, deep, index % apart == 0) for index, item in enumerate(source.items()))
     for found in ahead(lambda task: _examine(*task), tasks):
         tally.add(found)
         if progress:

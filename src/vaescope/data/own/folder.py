@@ -8,6 +8,7 @@
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,8 @@ from vaescope.errors import UsageError
 
 NAMED_ONLY = {"BUFR", "GRIB", "HDF5", "MPEG"}
 """Formats that Pillow tells by name, but can not decode."""
+
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Folder(Source):
@@ -90,8 +93,13 @@ def picture_endings() -> frozenset[str]:
 
 
 def printable(name: str) -> str:
-    """A name in which bytes that are no text are written out."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A name in which bytes that are no text, and characters that would steer a terminal, are written out."""
+    return UNPRINTABLE.sub(lambda found: _written_out(ord(found[0])), name)
+
+
+def _written_out(code: int) -> str:
+    byte = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code  # which Python has put there for a byte
+    return f"\\x{byte:02x}" if byte < 256 else f"\\u{byte:04x}"
 
 
 @cache

@@ -18,6 +18,7 @@ import numpy as np
 from vaescope.data.idx import Array
 from vaescope.data.own.remembered import remembering
 from vaescope.data.own.stored import Stored
+from vaescope.data.pixels import MOST_PIXELS
 from vaescope.errors import UsageError
 
 AXES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 to 4 channels"
@@ -76,6 +77,11 @@ def understand(stored: Stored, path: Path | None = None) -> Images:
         UsageError: For axes and values that are none of those above.
     """
     order = _order(stored)
+    axes = dict(zip(order, stored.shape, strict=True))
+    if axes["H"] * axes["W"] > MOST_PIXELS:  # a small archive may promise any number of zeros
+        raise UsageError(
+            f"{stored.name} promises images of {axes['H']} x {axes['W']} pixels: at most {MOST_PIXELS:,} are decoded"
+        )
     convert, bits = _values(stored, path)
     return Images(stored, order, convert, bits)
 

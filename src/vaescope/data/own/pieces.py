@@ -63,10 +63,11 @@ class Pieces(Source):
         if not any(piece.count for piece in pieces):
             raise UsageError(f"{where} holds no images: 0 rows")
         found, self._labels = number([piece.labels for piece in pieces], where, classes)
+        found = tuple(map(printable, found))
         self.alone = alone(found, self._labels)
         parts = meant({k: piece.named for k, piece in enumerate(pieces) if piece.count}, where)
         self._parts = [parts.get(k) for k in range(len(pieces))]
-        self._pieces, self._names, self.ignored = tuple(pieces), names, tuple(ignored)
+        self._pieces, self._names, self.ignored = tuple(pieces), names, tuple(map(printable, ignored))
         super().__init__(printable(title), found, frozenset(part for part in self._parts if part))
 
     def __len__(self) -> int:
