@@ -92,6 +92,26 @@ def test_a_run_is_the_same_another_day_and_from_the_shell(
     assert np.load(tmp_path / "test.npz")["elbo"].mean() == pytest.approx(-score, rel=0.01)  # type: ignore[operator]
 
 
+def test_a_run_says_what_it_is_in_a_line(run: Run) -> None:
+    assert repr(run).startswith(f"Run({str(run.folder)!r}: 3 latents of 1x28x28 images, step 20, loss ")
+    assert "\n" not in repr(run)
+
+
+def test_a_run_without_its_images_still_takes_others(
+    run: Run, arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = run.config.data.root
+    gone = replace(run, config=replace(run.config, data=replace(run.config.data, root=tmp_path / entry.name)))
+    assert "decoded into" in refused(gone.redraw)
+    elsewhere = replace(run.config.data, name="images", root=Path("photos"))
+    monkeypatch.chdir(tmp_path)
+    moved = replace(run, config=replace(run.config, data=elsewhere))
+    assert f"data.root is photos, which does not exist in {tmp_path}" in refused(moved.redraw)
+    for left in (gone, moved):
+        assert np.array_equal(left.encode(arrays[0][:2]), run.encode(arrays[0][:2]))
+    assert "config.yaml --data PATH_OF_THE_IMAGES`" in (run.folder / "README.md").read_text()
+
+
 def test_a_model_with_labels_is_asked_with_labels(arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     names = np.array([f"kind {label}" for label in arrays[1]])
     keys = {**QUICK, "model.labels": True}
@@ -99,6 +119,8 @@ def test_a_model_with_labels_is_asked_with_labels(arrays: tuple[np.ndarray, np.n
     one = run.encode(arrays[0][:4], names[:4])
     assert one.shape == (4, 2)
     assert not np.allclose(one, run.encode(arrays[0][:4], ["kind 3"] * 4), atol=1e-4)
+    z = np.zeros((2, 2))
+    assert np.array_equal(run.decode(z, ["kind 3", "Kind 7"]), run.decode(z, [3, 7]))
     assert run.sample(3, label="Kind 7").shape == (3, 1, 28, 28)
     assert "--label" in refused(run.encode, arrays[0][:4])
     assert "did you mean kind" in refused(run.encode, arrays[0][:4], ["kindd 3"] * 4)
@@ -147,12 +169,16 @@ def test_mistakes_are_one_line_and_leave_nothing(
         ((x,), {"keys": {"model.network": "Convv"}}, "did you mean Conv?"),
         ((x,), {"latent": 0}, "at least 1"),
         (("photos",), {}, "photos"),
+        ((x.reshape(len(x), -1),), {}, "rows of pixels"),
+        ((x,), {"labels": {"train": arrays[1]}}, "labels of 'train' without"),
+        (({"train": x},), {"labels": arrays[1]}, "labels without"),
         (("sample",), {"labels": [1]}, "go with arrays"),
         ((x,), {"out": run.folder}, "exists already"),
     ):
         assert said in refused(vs.train, *given, verbose=False, **named)  # type: ignore[arg-type]
     assert "no run folder" in refused(vs.load, tmp_path)
     assert "(N, 3)" in refused(run.decode, np.zeros((2, 4)))
+    assert "200 rows of pixels: reshape(-1, 1, 28, 28)" in refused(run.encode, x.reshape(len(x), -1))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -168,6 +168,17 @@ def test_a_check_tells_the_same(name: str, tell: Told, tmp_path: Path, capsys: p
     assert left(tmp_path) == []
 
 
+def test_a_check_says_the_command_for_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder(tmp_path / "my photos", 12)
+    main(["data", "check", str(tmp_path / "my photos")])
+    whole = capsys.readouterr().out
+    assert "my photos: 12 images, all can be read\n" in whole
+    assert f"vaescope train --data '{tmp_path / 'my photos'}'\n" in whole
+    (tmp_path / "my photos" / "empty.png").touch()
+    main(["data", "check", str(tmp_path / "my photos")])
+    assert f"'{tmp_path / 'my photos'}' --skip-bad\n" in capsys.readouterr().out
+
+
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no size": (("--data.size", "0"), ("data.size is [0, 0]", "[64, 64]")),
     "a huge size": (("--data.size", "[6400,64]"), ("data.size is [6400, 64]", "[64, 64]")),

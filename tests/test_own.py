@@ -290,7 +290,8 @@ BAD_ARRAYS = {
     "infinity": (changed(-np.inf), "not finite"),
     "negative": (changed(-0.5), r"from -0.5 to 0: expected \[0, 1\]; rescale"),
     "to 255": (changed(200.0), "divide them by 255"),
-    "beyond": (changed(300.0), "rescale"),
+    "to 16": (changed(16.0), "divide them by the largest value there can be, 16?"),
+    "beyond": (changed(300.5), "divide them by the largest value there can be"),
     "negative integer": (changed(-1, np.int64), "integers from -1 to 0"),
     "large integer": (changed(65536, np.int64), "integers from 0 to 65536"),
     "complex": (GREY.astype(np.complex64), "complex64"),
@@ -348,6 +349,11 @@ def test_a_member_that_is_shorter_than_it_says_is_refused(tmp_path: Path) -> Non
 def test_arrays_stored_by_columns_are_read_where_that_takes_no_memory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels(saved(tmp_path, np.asfortranarray(GREY))), GREY[..., None])
     assert "ascontiguousarray" in refused(lambda: pixels(zipped(tmp_path, np.asfortranarray(GREY))))
+
+
+def test_arrays_in_memory_may_be_stored_by_columns() -> None:
+    for array in (GREY[0], GREY, COLOUR):
+        assert from_arrays(np.asfortranarray(array)).fingerprint() == from_arrays(array).fingerprint()
 
 
 def test_lists_are_arrays_if_all_are_of_one_size() -> None:

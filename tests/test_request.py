@@ -75,6 +75,17 @@ def test_a_model_that_is_named_keeps_what_is_picked(photos: Path) -> None:
     }
 
 
+def test_why_a_likelihood_was_picked_is_true_of_the_images(photos: Path) -> None:
+    found = expand_data(["--data", str(photos), "--data.targets", "binary"])[1]
+    assert found is not None
+    assert "all pixels are" not in found.picks.why[1]
+
+
+@pytest.mark.parametrize("words", [("--data.name", "mnist"), ("--data.root=elsewhere",)])
+def test_two_places_for_images_are_refused(photos: Path, words: tuple[str, ...]) -> None:
+    assert "both say where the images are" in refused(asked, "--data", photos, *words)
+
+
 def test_the_order_of_options_and_files_does_not_matter(photos: Path) -> None:
     first = asked("--data", photos, "--config", MAIN, "--model.latent", 5)
     assert first == asked("--model.latent=5", f"--config={MAIN}", f"--data={photos}")

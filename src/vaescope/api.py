@@ -76,6 +76,8 @@ def train(
             raise UsageError("labels were given beside a path: they go with arrays; the folders of a path are classes")
         run = request(*expand_data(["--data", str(images), *words], report), report)
     else:
+        if len(shape := tuple(getattr(images, "shape", ()))) == 2:
+            raise UsageError(f"images has shape {shape}, which is one image: rows of pixels need reshape(-1, H, W)")
         run = request(*of_source(from_arrays(images, labels), words, report), report)
     shown, seen = ([display()], Download()) if verbose else ([], None)
     try:

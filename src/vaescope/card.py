@@ -11,6 +11,7 @@ import torch
 
 from vaescope import __version__
 from vaescope.config import Config
+from vaescope.data.dataset import DECODED, OWN
 from vaescope.data.images import ImageSet
 from vaescope.families import Family
 from vaescope.files import atomic_file
@@ -100,12 +101,13 @@ def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet)
         "seed": str(settings.seed),
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    where = " --data PATH_OF_THE_IMAGES" if settings.data.name in (OWN, DECODED) else ""
     pages = "\n".join(f"![{path.stem}](figures/{path.name})\n" for path in summary.figures)
     text = (
         f"---\nlibrary_name: vaescope\ntags: [vae, image-generation]\n---\n\n# {plain(summary.folder.name)}\n\n"
         f"A variational autoencoder trained with vaescope {__version__}.\n\n| | |\n|---|---|\n{table}\n\n"
         "The weights are those with the best validation loss; ± is the standard error over images.\n"
-        "In this folder, repeat it with `vaescope train --config config.yaml` and draw from it with "
+        f"In this folder, repeat it with `vaescope train --config config.yaml{where}` and draw from it with "
         f"`vaescope sample .`\n\n{pages}"
     )
     with atomic_file(summary.folder / "README.md") as temporary:

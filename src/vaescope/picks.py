@@ -90,6 +90,8 @@ def pick(found: Survey, given: Mapping[str, Any] | None = None) -> Picks:
     values = data["channels"] * math.prod(size)
     flat = values <= FLAT
     likelihood, scored = SCORES[data["targets"]]
+    if data["targets"] == "binary" and not found.two_valued:
+        scored = "its pixels are drawn as black or white with their grey as the probability, as asked for"
     rest = {
         "model.latent": LATENTS,
         "model.network": {"class_path": "MLP"} if flat else {"class_path": "Conv", "init_args": {"channels": 16}},

@@ -91,6 +91,7 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
         if not value or value.startswith("--"):
             raise UsageError(f"--data needs a name ({', '.join(NAMED)}), a folder or a file with images, or hf:NAME")
         if is_own(value):
+            check_alone(value, words)
             asked = given(files, words)
             source = open_source(value, asked.get("classes", True) is not False)
             classes = f" in {len(source.learned):,} classes" if source.learned else ""
@@ -100,6 +101,13 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
         else:
             expanded += named(value)
     return in_order(found, files, expanded), found
+
+
+def check_alone(where: str, words: Sequence[str]) -> None:
+    """Refuses another place for images among options, beside ``--data``."""
+    for flag, value in config.options(words):
+        if flag in ("data.name", "data.root"):
+            raise UsageError(f"--data {where} and --{flag} {value} both say where the images are: give one of them")
 
 
 def of_source(source: Source, words: Sequence[str], report: Report = log) -> tuple[list[str], Found]:

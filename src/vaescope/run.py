@@ -14,6 +14,7 @@
 
 import difflib
 import json
+import math
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class Shown:
     examples: Examples
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A trained model and what it was trained on.
 
@@ -105,6 +106,13 @@ class Run:
     classes: tuple[str, ...]
     step: int
     loss: float
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.shape))
+        latents = self.model.prior.latent
+        return (
+            f"Run({str(self.folder)!r}: {latents} latents of {shape} images, step {self.step:,}, loss {self.loss:.1f})"
+        )
 
     @staticmethod
     def load(folder: Path) -> "Run":
@@ -288,11 +296,14 @@ class Run:
 
         Args:
             z: Latents, with shape (N, D).
-            labels: The number of a class for each, with shape (N,), for a model with labels.
+            labels: The number or name of a class for each, with shape (N,), for a model with labels.
 
         Returns:
             Greys in [0, 1], with shape (N, C, H, W).
         """
+        names = np.asarray([] if labels is None or hasattr(labels, "detach") else labels)
+        if names.dtype.kind == "U":
+            labels = [self.class_number(name) for name in np.atleast_1d(names).tolist()]
         return encoding.decode(self.model, self.target, z, labels)
 
     def sample(self, count: int = 64, temperature: float = 1.0, seed: int = 0, label: str | int | None = None) -> Array:
@@ -312,12 +323,21 @@ class Run:
 
     def _own(self, images: Any, labels: Any) -> Iterator[Shown]:
         if not isinstance(images, str | Path):
+            self._check_axes(tuple(getattr(images, "shape", ())))
             source = from_arrays(images, labels)
             numbers = self._numbers(source, None) if labels is None else self._numbers_of(source)
             return self._shown(source, numbers, False, False, None)
         if labels is not None:
             raise UsageError("labels were given beside a path: they go with arrays; the folders of a path are classes")
         return self.shown(open_source(images, self.model.classes > 0))
+
+    def _check_axes(self, shape: tuple[int, ...]) -> None:
+        """Refuses rows of pixels, which would else be one image whose height is their number."""
+        if len(shape) == 2 and shape[1] == math.prod(self.shape) and shape != self.shape[1:]:
+            raise UsageError(
+                f"images has shape {shape}, which is one image, but looks like {shape[0]:,} rows of pixels: "
+                f"reshape(-1, {', '.join(map(str, self.shape))})"
+            )
 
     def redraw(self, report: Report = log) -> tuple[Path, ...]:
         """Draws all pictures anew. Returns the files."""

@@ -1,6 +1,7 @@
 """``vaescope data list``, ``fetch`` and ``check``."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -129,10 +130,11 @@ def check_own(where: str, as_json: bool) -> int:
     found = survey(source, deep=True, progress=Download())
     picks = pick(found) if found.sizes else None
     wrong = trouble(source, found)
+    command = f"vaescope train --data {shlex.quote(where)}{' --skip-bad' if found.bad else ''}"
     if as_json:
         print(json.dumps(record(found) | {"picked": picks and picks.keys, "trouble": wrong}))
     else:
-        print("\n".join([*table(found), *(told(picks) if picks and not wrong else ())]))
+        print("\n".join([*table(found), *(told(picks, command) if picks and not wrong else ())]))
         print("\n".join(["", *wrong]) if wrong else "", end="\n" if wrong else "")
     return 2 if found.bad or wrong else 0
 
@@ -170,11 +172,12 @@ def table(found: "Survey", most: int = 10) -> list[str]:
     def row(head: str, text: str) -> list[str]:
         return [f"  {head:<11} {text}"] if text else []
 
+    unread = f"{len(found.bad):,} of them cannot be read" if found.bad else "all can be read"
     low, high = found.extremes
     parts = {part: count for part, count in found.parts.items() if part}
     shared = ", ".join(f"{'/'.join(pair)} {count:,}" for pair, count in found.shared.items())
     return [
-        f"{found.title}: {found.count:,} images, {len(found.bad):,} of them cannot be read",
+        f"{found.title}: {found.count:,} image{'s'[: found.count != 1]}, {unread}",
         *row("sizes", counts(found.sizes, lambda size: f"{size[0]}x{size[1]}")),
         *row("kinds", counts(found.modes)),
         *row("bits", counts(found.bits)),
@@ -191,12 +194,12 @@ def table(found: "Survey", most: int = 10) -> list[str]:
     ]
 
 
-def told(picks: "Picks") -> list[str]:
-    """What would be done with images, as keys of a config."""
+def told(picks: "Picks", command: str) -> list[str]:
+    """What a command would do with images, as keys of a config."""
     keys = picks.keys
     why = dict(zip(("data.size", "model.likelihood", "model.network"), picks.why, strict=True))
     keys |= {"data.validation": 0.1, "data.test": 0.1}
     why |= {"data.validation": "splits by a hash of each image's content, unless you have made them"}
     comments = {key: f"   # {why[key]}" if key in why else "" for key in keys}
     lines = [f"  --{key} {json.dumps(value)}{comments[key]}" for key, value in keys.items()]
-    return ["", "to train on them: vaescope train --data, with all of this unless you say otherwise:", *lines]
+    return ["", f"to train on them: {command}", "which stands for, unless you say otherwise:", *lines]

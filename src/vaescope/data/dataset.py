@@ -114,7 +114,16 @@ class ImageData:
 
     def source(self) -> Source:
         """The user's own images, before they are decoded."""
-        return open_source(self.name if self.name.startswith(HUB) else self.root.expanduser(), self.classes)
+        if self.name.startswith(HUB):
+            return open_source(self.name, self.classes)
+        root = self.root.expanduser()
+        if not root.exists():
+            here = "" if root.is_absolute() else f" in {Path.cwd()}"
+            raise UsageError(
+                f"data.root is {root}, which does not exist{here}: set it in config.yaml, or --data in training, "
+                "to where the images are"
+            )
+        return open_source(root, self.classes)
 
     def form(self, source: Source) -> Form:
         """What images are brought to: what is asked for, and for the rest what they all have.
@@ -156,6 +165,11 @@ class ImageData:
         if self.own:
             source = self.source()  # equal images elsewhere may have made the entry under another title
             return replace(open_entry(self.prepare(source, report, progress)), title=source.title)
+        if self.name == DECODED and not root.exists():
+            raise UsageError(
+                f"the images of this run were arrays, decoded into {root}, which is gone: decode them by training on "
+                "the same arrays again; images that are given are encoded without"
+            )
         images = open_entry(root) if self.name == DECODED else load(self.name, root, report, progress)
         if images.bits != self.bits:
             raise UsageError(f"data.bits is {self.bits}, but {images.title} has {images.bits}: set it to that")

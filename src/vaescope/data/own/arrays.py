@@ -46,7 +46,10 @@ def from_arrays(images: Any, labels: Any = None, names: Sequence[str] | None = N
     given = images if isinstance(images, Mapping) else {None: images}
     answers = labels if isinstance(labels, Mapping) else {None: labels}
     if labels is not None and (strange := [key for key in answers if key not in given]):
-        raise UsageError(f"labels of {strange[0]!r} without images: give both as arrays, or both with the same keys")
+        what = "labels" if strange[0] is None else f"labels of {strange[0]!r}"
+        raise UsageError(
+            f"{what} without images of that name: give both as arrays, or both as dicts with the same keys"
+        )
     for key in given:
         if key is not None and key not in PARTS:
             raise UsageError(f"images of {key!r}: the splits are train, validation and test")

@@ -55,7 +55,8 @@ class Images:
     def blocks(self) -> Iterator[Array]:
         """The images in their order, each block with shape (rows, H, W, C), uint8 or uint16, in C order."""
         if self.order == "HW":
-            yield np.concatenate([self.convert(rows) for rows in self.stored.blocks()])[None, :, :, None]
+            whole = np.concatenate([self.convert(rows) for rows in self.stored.blocks()])
+            yield np.ascontiguousarray(whole)[None, :, :, None]
             return
         for rows in self.stored.blocks():
             yield np.ascontiguousarray(_channels_last(self.convert(rows), self.order))
@@ -161,5 +162,7 @@ def _check_floats(low: float, high: float, name: str) -> None:
     if not math.isfinite(low - high):
         raise UsageError(f"{name} holds values that are not finite (NaN or infinity): expected floats in [0, 1]")
     if low < 0 or high > 1:
-        hint = "divide them by 255, or save them as uint8" if low >= 0 and high <= 255 else "rescale them to [0, 1]"
+        coded = low >= 0 and 128 <= high <= 255
+        most = f"divide them by the largest value there can be{f', {high:g}?' if high == round(high) else ''}"
+        hint = "divide them by 255, or save them as uint8" if coded else "rescale them to [0, 1]" if low < 0 else most
         raise UsageError(f"{name} holds floats from {low:g} to {high:g}: expected [0, 1]; {hint}")
