@@ -156,6 +156,17 @@ def test_a_run_is_not_asked_about_images_that_became_others(run: Run) -> None:
         assert what in refused(changed.redraw)
 
 
+def test_keys_and_paths_may_be_of_any_kind(
+    arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.save(tmp_path / "x.npy", arrays[0])
+    keys = QUICK | {"data.cache": tmp_path / "cache", "trainer.steps": np.int64(2), "data.size": (14, np.int64(14))}
+    vs.train("~/x.npy", latent=np.int64(3), keys=keys, out="~/run", verbose=False)  # type: ignore[arg-type]
+    found = vs.load("~/run")
+    assert (found.folder, found.shape, found.config.data.cache) == (tmp_path / "run", (1, 14, 14), tmp_path / "cache")
+
+
 def test_mistakes_are_one_line_and_leave_nothing(
     arrays: tuple[np.ndarray, np.ndarray], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +179,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
         ((x,), {"keys": {"trainer.epoch": 3}}, "trainer.epochs"),
         ((x,), {"keys": {"model.network": "Convv"}}, "did you mean Conv?"),
         ((x,), {"latent": 0}, "at least 1"),
+        ((x,), {"keys": {"model.prior": object()}}, "model.prior is object"),
         (("photos",), {}, "photos"),
         ((x.reshape(len(x), -1),), {}, "rows of pixels"),
         ((x,), {"labels": {"train": arrays[1]}}, "labels of 'train' without"),
@@ -177,8 +189,9 @@ def test_mistakes_are_one_line_and_leave_nothing(
     ):
         assert said in refused(vs.train, *given, verbose=False, **named)  # type: ignore[arg-type]
     assert "no run folder" in refused(vs.load, tmp_path)
-    assert "(N, 3)" in refused(run.decode, np.zeros((2, 4)))
     assert "200 rows of pixels: reshape(-1, 1, 28, 28)" in refused(run.encode, x.reshape(len(x), -1))
+    for z in (np.zeros((2, 4)), np.zeros((0, 3)), [[1, 2, 3], [1]], "latents"):
+        assert "(N, 3)" in refused(run.decode, z)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -253,6 +253,17 @@ def test_resume_after_an_interruption_gives_the_uninterrupted_run(tmp_path: Path
     assert a == b
 
 
+def test_a_run_does_not_go_on_with_other_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 9, 9), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", images[:50])
+    few = ["--trainer.steps", "8", "--trainer.checkpoint_every", "4", "--figures.frames", "0", "--model.latent", "2"]
+    assert main(["train", "--data", str(tmp_path / "x.npy"), *few, "--out", str(tmp_path / "run")]) == 0
+    (tmp_path / "run" / "model.safetensors").unlink()  # as if it had been cut off before its end
+    np.save(tmp_path / "x.npy", images)
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 2
+    assert "images, but now there are" in capsys.readouterr().err
+
+
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """What is said of a mistake: one line, exit code 2, nothing on standard output."""
     capsys.readouterr()

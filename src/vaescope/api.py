@@ -70,11 +70,15 @@ def train(
     report: Report = partial(print, file=sys.stderr, flush=True) if verbose else log
     short = {"model.latent": latent, "trainer.epochs": epochs, "seed": seed}
     asked = {key: value for key, value in short.items() if value is not None} | dict(keys or {})
-    words = [*(["--config", str(config)] if config else []), *(["--out", str(out)] if out else []), *options(asked)]
+    words = [
+        *(["--config", _from_home(config)] if config else []),
+        *(["--out", _from_home(out)] if out else []),
+        *options(asked),
+    ]
     if isinstance(images, str | Path):
         if labels is not None:
             raise UsageError("labels were given beside a path: they go with arrays; the folders of a path are classes")
-        run = request(*expand_data(["--data", str(images), *words], report), report)
+        run = request(*expand_data(["--data", _from_home(images), *words], report), report)
     else:
         if len(shape := tuple(getattr(images, "shape", ()))) == 2:
             raise UsageError(f"images has shape {shape}, which is one image: rows of pixels need reshape(-1, H, W)")
@@ -94,4 +98,9 @@ def load(folder: str | Path) -> Run:
     Raises:
         UsageError: If it is no run folder, or damaged.
     """
-    return Run.load(Path(folder))
+    return Run.load(Path(folder).expanduser())
+
+
+def _from_home(path: str | Path) -> str:
+    """A path as text, ~ written out. Without one it stays as it is, for it may be a name."""
+    return str(Path(path).expanduser()) if str(path).startswith("~") else str(path)

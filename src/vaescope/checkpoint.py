@@ -101,7 +101,7 @@ def save(folder: Path, state: State, extras: Mapping[str, Mapping[str, Tensor]] 
                 _write(temporary / f"optimizer-{i}.safetensors", memory)
                 optimizers.append(groups)
             counters = {name: getattr(state, name) for name in COUNTERS}
-            record = {"format": FORMAT, **counters, "optimizers": optimizers}
+            record = {"format": FORMAT, **counters, "images": len(state.batches.images), "optimizers": optimizers}
             (temporary / "state.json").write_text(json.dumps(record, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise _unwritable(path, error) from error
@@ -116,12 +116,17 @@ def restore(path: Path, state: State) -> None:
         state: A state built from the same config.
 
     Raises:
-        UsageError: If the checkpoint is damaged or of another model.
+        UsageError: If the checkpoint is damaged, or of another model or other images.
     """
     try:
         record = json.loads((path / "state.json").read_text())
         if record["format"] != FORMAT:
             raise UsageError(f"{path} has checkpoint format {record['format']}, but this version reads {FORMAT}")
+        now = len(state.batches.images)
+        if (then := record.get("images", now)) != now:
+            raise UsageError(
+                f"{path} was trained on {then:,} images, but now there are {now:,}: put them back as they were"
+            )
         state.model.load_state_dict(load_tensors(path / "model.safetensors"))
         state.best_weights = load_tensors(path / "best.safetensors")
         check_shapes("best.safetensors", state.best_weights, state.model.state_dict())

@@ -97,9 +97,12 @@ def decode(model: VAE, target: Target, z: Array | Tensor, labels: Array | Tensor
     Raises:
         UsageError: For another shape, values that are not finite, or labels that are missing or mean nothing.
     """
-    latents = torch.as_tensor(z, dtype=torch.float32)
     dims = model.prior().event_shape[0]
-    if latents.ndim != 2 or latents.shape[1] != dims:
+    try:
+        latents = torch.as_tensor(z, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"z is no array ({error}): give latents with shape (N, {dims})") from None
+    if latents.ndim != 2 or latents.shape[1] != dims or not len(latents):
         raise UsageError(f"z has shape {tuple(latents.shape)}: give latents with shape (N, {dims})")
     if not latents.isfinite().all():
         raise UsageError("z holds values that are not finite: give latents such as those of encode")

@@ -274,8 +274,22 @@ def given(files: Sequence[Path], words: Sequence[str]) -> dict[str, Any]:
 
 def options(keys: Mapping[str, Any]) -> list[str]:
     """Keys and values as words of a command line."""
-    pairs = ((f"--{key}", value if isinstance(value, str) else json.dumps(value)) for key, value in keys.items())
-    return [word for pair in pairs for word in pair]
+    return [word for key, value in keys.items() for word in (f"--{key}", _word(key, value))]
+
+
+def _word(key: str, value: Any) -> str:
+    """A value as a word of a command line: text as it is, everything else as JSON."""
+    if isinstance(value, str | Path):
+        return str(value)
+    try:
+        return json.dumps(value, default=_plain)
+    except TypeError:
+        raise UsageError(f"{key} is {type(value).__name__}: give what a config file can hold, or a name") from None
+
+
+def _plain(value: Any) -> Any:
+    """A path as text, and a number of numpy or torch as one of Python."""
+    return str(value) if isinstance(value, Path) else value.item() if hasattr(value, "item") else json.dumps(value)
 
 
 def look_at(found: Survey, asked: Mapping[str, Any]) -> Found:

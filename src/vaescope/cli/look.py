@@ -78,8 +78,8 @@ def encode(words: Sequence[str]) -> int:
         "Write the latents of images to a file: mean (the centre of the posterior), scale (its standard deviation,\n"
         "where the posterior has one), elbo (in nats, but not of an autoencoder, which has none), label (where it is\n"
         "known), class (its name), predicted (by a model with a classifier); first its index and name, if any.\n"
-        "The same image gives the same row, whatever else is asked about: the one draw of the latents in its ELBO\n"
-        "comes from a hash of it.",
+        "Images that are given have the same row whatever else is asked about: the one draw of the latents in their\n"
+        "ELBO comes from a hash of them. Test images of the run are seen as they were when it was scored.",
         "vaescope encode runs/main -o latents.npz",
         "vaescope encode",
     )

@@ -115,7 +115,10 @@ def prepared(
     Raises:
         UsageError: If images cannot be read, there are fewer than three, or the cache cannot be written to.
     """
-    settings = {"format": FORMAT, "form": asdict(form), "division": asdict(division), "skip_bad": skip_bad}
+    from PIL import __version__ as pillow  # whose scaling may change in the last bit
+
+    settings = {"format": FORMAT, "pillow": pillow, "form": asdict(form), "division": asdict(division)}
+    settings |= {"skip_bad": skip_bad}
     key = blake2b(json.dumps([source.fingerprint(), settings]).encode(), digest_size=16).hexdigest()
     entry = (cache or cache_folder()).expanduser() / "images" / key
     if (entry / "entry.json").exists():

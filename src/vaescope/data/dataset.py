@@ -11,7 +11,7 @@ from vaescope.data.cache import Division, open_entry, prepared
 from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet, load
 from vaescope.data.items import Source
-from vaescope.data.own import open_source
+from vaescope.data.own import HUB, open_source
 from vaescope.data.pixels import Fit, Form
 from vaescope.data.rows import Mapped, Rows, in_memory
 from vaescope.data.survey import survey
@@ -23,9 +23,6 @@ OWN = "images"
 
 DECODED = "decoded"
 """The name of a set whose root is an entry of the cache."""
-
-HUB = "hf:"
-"""What the names of data sets of the Hugging Face hub begin with."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from vaescope.data.own.parquet import read_parquet
 from vaescope.data.own.picture import OnePicture
 from vaescope.errors import UsageError
 
-__all__ = ["from_arrays", "open_source"]
+__all__ = ["HUB", "from_arrays", "open_source"]
 
 HUB = "hf:"
 """What the name of a set on the Hugging Face hub begins with."""
