@@ -97,7 +97,9 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
             classes = f" in {len(source.learned):,} classes" if source.learned else ""
             report(f"looking at {len(source):,} images{classes}")
             found = look_at(remembered_survey(source), asked)
-            expanded += ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
+            expanded += (
+                ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, f"--data.root={value}"]
+            )
         else:
             expanded += named(value)
     return in_order(found, files, expanded), found
@@ -304,7 +306,8 @@ def free_folder(parsed: Namespace) -> Path:
     """A run folder that does not exist yet, named after the config file, or after one's own images where there is none:
     main, main-2, main-3 ..."""
     files = parsed.get("config") or []
-    own = "" if parsed.data.name in (*NAMED, IDX, DECODED) else Path(str(parsed.data.root)).stem
+    root = Path(str(parsed.data.root))
+    own = "" if parsed.data.name in (*NAMED, IDX, DECODED) else root.name if root.is_dir() else root.stem
     stem = Path(str(files[-1])).stem if files else own or "main"
     number = 1
     while True:
