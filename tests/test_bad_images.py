@@ -179,6 +179,13 @@ def test_a_check_says_the_command_for_what_it_found(tmp_path: Path, capsys: pyte
     assert f"'{tmp_path / 'my photos'}' --skip-bad\n" in capsys.readouterr().out
 
 
+def test_a_check_tells_that_bytes_in_sixteen_bits_are_black(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for top, dark in ((255, True), (65535, False)):
+        np.save(tmp_path / "x.npy", np.linspace(0, top, 4 * 64).reshape(4, 8, 8).astype(np.uint16))
+        main(["data", "check", str(tmp_path / "x.npy")])
+        assert ("nearly black" in capsys.readouterr().out) == dark
+
+
 KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no size": (("--data.size", "0"), ("data.size is [0, 0]", "[64, 64]")),
     "a huge size": (("--data.size", "[6400,64]"), ("data.size is [6400, 64]", "[64, 64]")),

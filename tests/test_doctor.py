@@ -286,6 +286,8 @@ def test_latents_that_are_not_needed_are_a_number_and_no_warning() -> None:
     words = in_words(seen(20, 32), ())
     assert words.startswith("20 of 32 active, the model needs no more")
     assert "mutual information 6.00 nats (at most log 1,000 = 6.91)" in words
+    assert "no more" not in in_words(replace(seen(20, 32), images=31), ())  # of so few images nothing is known
+    assert "no more" not in in_words(seen(0, 32), ())
 
 
 # While a model trains

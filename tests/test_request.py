@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import yaml
 from data_helpers import refused
+from PIL import Image
 from test_config import plain, spelled_out
 
 from vaescope.config import build, parse
 from vaescope.data.cache import open_entry
 from vaescope.data.own import from_arrays
-from vaescope.request import expand_data, of_source, parser
+from vaescope.request import expand_data, of_source, parser, request
 
 MAIN = Path(__file__).parent.parent / "configs" / "main.yaml"
 
@@ -73,6 +74,23 @@ def test_a_model_that_is_named_keeps_what_is_picked(photos: Path) -> None:
     assert {key: ours[key] for key in ("latent", "network", "likelihood")} == {
         key: picked[key] for key in ("latent", "network", "likelihood")
     }
+
+
+def test_a_folder_may_be_called_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("-c", "photos.v2"):
+        (tmp_path / name).mkdir()
+        for number, value in enumerate((0, 99, 200)):
+            Image.new("L", (16, 16), value).save(tmp_path / name / f"{number}.png")
+        made = request(*expand_data([f"--data={name}"]))
+        assert (made.settings.data.root, made.folder) == (Path(name), Path("runs") / name)
+
+
+def test_long_images_of_one_size_are_told_so(tmp_path: Path) -> None:
+    np.save(tmp_path / "long.npy", np.zeros((9, 20, 300), np.uint8))
+    found = expand_data(["--data", str(tmp_path / "long.npy")])[1]
+    assert found is not None
+    assert found.picks.why[0].startswith("all are 20x300, scaled to cover a square")
 
 
 def test_why_a_likelihood_was_picked_is_true_of_the_images(photos: Path) -> None:

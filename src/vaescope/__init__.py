@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vaescope.api import load, train
+    from vaescope.errors import RunError, UsageError
     from vaescope.run import Run
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "load", "train"]
+__all__ = ["Run", "RunError", "UsageError", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,7 +22,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module("vaescope.run" if name == "Run" else "vaescope.api"), name)
+    places = {"Run": "run", "RunError": "errors", "UsageError": "errors"}
+    return getattr(importlib.import_module(f"vaescope.{places.get(name, 'api')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vaescope.card import describe
 from vaescope.data.fetch import Report, log
 from vaescope.data.own import from_arrays
 from vaescope.errors import UsageError
@@ -85,10 +86,11 @@ def train(
         run = request(*of_source(from_arrays(images, labels), words, report), report)
     shown, seen = ([display()], Download()) if verbose else ([], None)
     try:
-        train_run(run.settings, run.text, run.folder, observers=shown, report=report, progress=seen)
+        summary = train_run(run.settings, run.text, run.folder, observers=shown, report=report, progress=seen)
     finally:
         for bar in shown:
             bar.close()
+    report(describe(summary))
     return Run.load(run.folder)
 
 

@@ -112,3 +112,29 @@ def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet)
     )
     with atomic_file(summary.folder / "README.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def describe(summary: Summary) -> str:
+    """The summary in a few lines, the paths last."""
+    lines = [""]
+    if summary.outcome == "interrupted":
+        lines += [f"interrupted at step {summary.steps:,}; go on with: vaescope train --resume {summary.folder}"]
+    if summary.test is not None:
+        lines += [
+            f"{'test ' + summary.test.name:<12} {summary.test}",
+            f"protocol     {summary.test.images:,} test {summary.protocol}",
+        ]
+    if summary.bits_per_dim is not None:
+        lines += [f"             {summary.bits_per_dim:.3f} bits/dim"]
+    if summary.accuracy is not None:
+        lines += [f"accuracy     {summary.accuracy:.2%} of the labels of the test images found"]
+    lines += [
+        f"validation   {summary.validation:.2f} nats per image, at step {summary.best_step:,}: these weights were kept",
+        f"latents      {summary.latents}",
+        *(f"warning      {text}" for text in summary.warnings),
+        f"training     {summary.seconds:.1f} s, {summary.images_per_second:,.0f} images/s, {summary.epochs:.1f} epochs "
+        f"({summary.outcome}); drawing {summary.drawing_seconds:.1f} s",
+        f"run folder   {summary.folder}",
+    ]
+    lines += [f"             {path}" for path in summary.figures]
+    return "\n".join(lines)

@@ -133,7 +133,7 @@ def in_words(found: Anatomy, wrong: tuple[Finding, ...]) -> str:
     """The anatomy in a few words, for a summary."""
     parts = []
     if found.active_units is not None:
-        spared = found.active_units < found.latents and not wrong
+        spared = 0 < found.active_units < found.latents <= found.images and not wrong  # of a few images no such verdict
         needed = ", the model needs no more" if spared else ""
         parts.append(f"{found.active_units} of {found.latents} active{needed}")
     if found.codes_used is not None and found.codes is not None:

@@ -132,7 +132,8 @@ def pick_size(sizes: Counter[tuple[int, int]]) -> tuple[tuple[int, int], str]:
         ), f"all have one shape, scaled to {SHORT} on the shorter side"
     shorter = sorted(min(size) for size in sizes.elements())
     side = max(KEPT[0], min(SHORT, shorter[len(shorter) // 2]))
-    return (side, side), f"of {len(sizes):,} sizes, scaled to cover a square whose middle is kept"
+    what = f"of {len(sizes):,} sizes" if len(sizes) > 1 else f"all are {height}x{width}"
+    return (side, side), f"{what}, scaled to cover a square whose middle is kept"
 
 
 def training_images(found: Survey, given: Mapping[str, Any]) -> int:

@@ -19,12 +19,12 @@ from jsonargparse import ArgumentParser, Namespace
 
 from vaescope import config
 from vaescope.config import Config
-from vaescope.data.dataset import DECODED, HUB, OWN
+from vaescope.data.dataset import DECODED, OWN
 from vaescope.data.fetch import Report, locate, log
 from vaescope.data.idx import read_bytes
 from vaescope.data.images import OWN as IDX
 from vaescope.data.items import Source
-from vaescope.data.own import open_source
+from vaescope.data.own import HUB, open_source
 from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
 from vaescope.data.survey import Survey, remembered_survey, survey
 from vaescope.errors import UsageError
@@ -97,7 +97,9 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
             classes = f" in {len(source.learned):,} classes" if source.learned else ""
             report(f"looking at {len(source):,} images{classes}")
             found = look_at(remembered_survey(source), asked)
-            expanded += ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, "--data.root", value]
+            expanded += (
+                ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, f"--data.root={value}"]
+            )
         else:
             expanded += named(value)
     return in_order(found, files, expanded), found
@@ -314,12 +316,19 @@ def contents(folder: Path) -> str:
     return IDX
 
 
+def own_name(data: Namespace) -> str:
+    """What to call a run on the user's own images; nothing for a set with a name."""
+    if data.name in (*NAMED, IDX):
+        return ""
+    root = Path(str(data.root))
+    return "images" if data.name == DECODED else root.name if root.is_dir() else root.stem
+
+
 def free_folder(parsed: Namespace) -> Path:
     """A run folder that does not exist yet, named after the config file, or after one's own images where there is none:
     main, main-2, main-3 ..."""
     files = parsed.get("config") or []
-    own = "" if parsed.data.name in (*NAMED, IDX, DECODED) else Path(str(parsed.data.root)).stem
-    stem = Path(str(files[-1])).stem if files else own or "main"
+    stem = Path(str(files[-1])).stem if files else own_name(parsed.data) or "main"
     number = 1
     while True:
         folder = RUNS / (stem if number == 1 else f"{stem}-{number}")

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from vaescope.picks import Picks
 
 
+SHADE = 0.1
+"""Images are nearly black whose values are at most this share of the largest: bytes or 12 bits stored in 16."""
+
+
 def data(words: Sequence[str]) -> int:
     """Runs ``vaescope data``."""
     made = Parser("List, fetch or check image sets.", "vaescope data fetch fashion-mnist", "vaescope data")
@@ -183,7 +187,9 @@ def table(found: "Survey", most: int = 10) -> list[str]:
         *row("bits", counts(found.bits)),
         *row(
             "values",
-            f"{low:.2f} to {high:.2f} of the largest" + (": black and white" if found.two_valued else ""),
+            f"{low:.2f} to {high:.2f} of the largest"
+            + (": black and white" if found.two_valued else "")
+            + (": nearly black, scale them up" if high <= SHADE else ""),
         ),
         *row("classes", counts(found.classes)),
         *row("", f"{found.unlabelled:,} have no class" if found.unlabelled else ""),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vaescope import config
-from vaescope.card import Summary
+from vaescope.card import describe
 from vaescope.cli.options import report
 from vaescope.errors import UsageError
 from vaescope.experiment import train as train_run
@@ -86,29 +86,3 @@ class Interruption(Observer):
             raise KeyboardInterrupt
         self.signals.append(number)
         report("\nstopping after this step: writing a checkpoint and the pictures so far (again to stop at once)")
-
-
-def describe(summary: Summary) -> str:
-    """The summary in a few lines, the paths last."""
-    lines = [""]
-    if summary.outcome == "interrupted":
-        lines += [f"interrupted at step {summary.steps:,}; go on with: vaescope train --resume {summary.folder}"]
-    if summary.test is not None:
-        lines += [
-            f"{'test ' + summary.test.name:<12} {summary.test}",
-            f"protocol     {summary.test.images:,} test {summary.protocol}",
-        ]
-    if summary.bits_per_dim is not None:
-        lines += [f"             {summary.bits_per_dim:.3f} bits/dim"]
-    if summary.accuracy is not None:
-        lines += [f"accuracy     {summary.accuracy:.2%} of the labels of the test images found"]
-    lines += [
-        f"validation   {summary.validation:.2f} nats per image, at step {summary.best_step:,}: these weights were kept",
-        f"latents      {summary.latents}",
-        *(f"warning      {text}" for text in summary.warnings),
-        f"training     {summary.seconds:.1f} s, {summary.images_per_second:,.0f} images/s, {summary.epochs:.1f} epochs "
-        f"({summary.outcome}); drawing {summary.drawing_seconds:.1f} s",
-        f"run folder   {summary.folder}",
-    ]
-    lines += [f"             {path}" for path in summary.figures]
-    return "\n".join(lines)
