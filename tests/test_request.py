@@ -145,3 +145,10 @@ def test_a_wrong_word_is_refused_before_anything_is_decoded(word: str, tmp_path:
     key = word[2:].partition("=")[0]
     assert key in refused(of_source, from_arrays(MANY), [word, f"--data.cache={tmp_path}"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_for_sets_that_holds_pictures_is_not_filled_with_others(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    words = ["--data.root", str(tmp_path)]
+    assert f"give --data {tmp_path}" in refused(expand_data, words)
+    assert expand_data([*words, "--data.name", "sample"])[0] == [*words, "--data.name", "sample"]

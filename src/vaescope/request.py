@@ -25,6 +25,7 @@ from vaescope.data.idx import read_bytes
 from vaescope.data.images import OWN as IDX
 from vaescope.data.items import Source
 from vaescope.data.own import HUB, open_source
+from vaescope.data.own.folder import picture_endings
 from vaescope.data.sources import FILE_NAMES, NAMED, find, recognise
 from vaescope.data.survey import Survey, remembered_survey, survey
 from vaescope.errors import UsageError
@@ -102,7 +103,18 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
             )
         else:
             expanded += named(value)
+    check_root(files, expanded)
     return in_order(found, files, expanded), found
+
+
+def check_root(files: Sequence[Path], words: Sequence[str]) -> None:
+    """Refuses a place for image sets with a name that holds pictures of the user's own, and no name."""
+    asked = dict(config.options(words))
+    root = Path(asked.get("data.root", "")).expanduser()
+    if "data.root" not in asked or "data.name" in asked or files or not root.is_dir():
+        return
+    if any(path.suffix.lower() in picture_endings() for path in root.iterdir()):
+        raise UsageError(f"--data.root {root} holds pictures: to train on them, give --data {root}")
 
 
 def check_alone(where: str, words: Sequence[str]) -> None:
