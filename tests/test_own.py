@@ -795,3 +795,11 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Non
     assert cache_folder() == Path("/x/vaescope")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache/vaescope"
+
+
+def test_loose_pictures_beside_folders_are_told(tmp_path: Path) -> None:
+    source = open_source(fill(tmp_path, *pair("a"), *pair("b"), "c.png"))
+    assert source.classes == ()
+    assert source.note == "1 of 5 pictures lie in no subfolder, so these are not taken for classes"
+    assert open_source(fill(tmp_path / "d", *pair("a"), *pair("b"))).note == ""
+    assert open_source(tmp_path, classes=False).note == ""

@@ -181,8 +181,9 @@ def in_words(picks: Picks, found: Survey, settings: Config) -> list[str]:
         picks.why[1] if likelihood == wanted[1] else "",
         picks.why[2] if type(network).__name__ == wanted[0] else "",
     ]
+    clear = " over white" if channels in (1, 3) and found.channels[2] + found.channels[4] else ""
     lines = [
-        f"images      {found.count:,}{of}, {size[0]}x{size[1]} {KINDS[channels]} of {data.bits} bits",
+        f"images      {found.count:,}{of}, {size[0]}x{size[1]} {KINDS[channels]}{clear} of {data.bits} bits",
         f"likelihood  {likelihood} of {data.targets} targets",
         f"network     {type(network).__name__}, {latent} latents, {count(model):,} parameters; "
         f"{settings.trainer.epochs} epochs in batches of {settings.trainer.batch_size}",

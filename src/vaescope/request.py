@@ -96,7 +96,9 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
             asked = given(files, words)
             source = open_source(value, asked.get("classes", True) is not False)
             classes = f" in {len(source.learned):,} classes" if source.learned else ""
-            report(f"looking at {len(source):,} images{classes}")
+            report(f"looking at {source.size}{classes}")
+            if source.note:
+                report(source.note)
             found = look_at(remembered_survey(source), asked)
             expanded += (
                 ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, f"--data.root={value}"]

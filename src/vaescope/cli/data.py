@@ -138,7 +138,15 @@ def check_own(where: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(record(found) | {"picked": picks and picks.keys, "trouble": wrong}))
     else:
-        print("\n".join([*table(found), *(told(picks, command) if picks and not wrong else ())]))
+        print(
+            "\n".join(
+                [
+                    *table(found),
+                    *([f"  note        {source.note}"] if source.note else []),
+                    *(told(picks, command) if picks and not wrong else ()),
+                ]
+            )
+        )
         print("\n".join(["", *wrong]) if wrong else "", end="\n" if wrong else "")
     return 2 if found.bad or wrong else 0
 

@@ -138,7 +138,7 @@ def read(run: Run, asked: Namespace) -> Iterator[Shown]:
         return run.test_images(report)
     source = open_source(asked.images)
     parts, form = run.shown(source, asked.label, asked.skip_bad, Download()), run.form
-    report(f"{source.title}: {len(source):,} images, seen as {form.height}x{form.width}x{form.channels}, {form.fit}")
+    report(f"{source.title}: {source.size}, seen as {form.height}x{form.width}x{form.channels}, {form.fit}")
     return parts
 
 

@@ -127,8 +127,7 @@ def prepared(
         raise UsageError(f"{entry} is no whole entry of the cache: delete it to decode anew")
     if len(source) < len(PARTS):
         raise UsageError(
-            f"{source.title} holds {len(source)} image{'s'[: len(source) != 1]}: at least 3 are needed, one each to "
-            "train, to validate and to test"
+            f"{source.title} holds {source.size}: at least 3 are needed, one each to train, to validate and to test"
         )
     classes = f" in {len(source.learned):,} classes" if source.learned else ""
     report(f"decoding {len(source):,} images{classes} to {form.height}x{form.width}x{form.channels}, once, to {entry}")

@@ -47,8 +47,16 @@ class Source(ABC):
     alone: tuple[str, ...] = ()
     """The names of classes that have a single image."""
 
+    note: str = ""
+    """What a user should know of how the images were understood, in one line."""
+
     def __init__(self, title: str, classes: tuple[str, ...] = (), parts: frozenset[Part] = frozenset()) -> None:
         self.title, self.classes, self.parts = title, classes, parts
+
+    @property
+    def size(self) -> str:
+        """How many images there are, in words."""
+        return f"{len(self):,} image{'s'[: len(self) != 1]}"
 
     @property
     def learned(self) -> tuple[str, ...]:

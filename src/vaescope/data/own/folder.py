@@ -51,6 +51,9 @@ class Folder(Source):
         names = [path.partition("/")[0] if "/" in path else None for path in below]
         found = sorted({os.fsencode(name) for name in names if name is not None})
         self._pictures, labels, labelled = pictures, list[int | None](), tuple[str, ...]()
+        if classes and found and None in names:
+            loose = names.count(None)
+            self.note = f"{loose:,} of {len(names):,} pictures lie in no subfolder, so these are not taken for classes"
         if classes and None not in names:
             index = {os.fsdecode(name): k for k, name in enumerate(found)}
             labelled = tuple(printable(name) for name in index)
