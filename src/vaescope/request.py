@@ -39,7 +39,8 @@ def parser() -> ArgumentParser:
     made = ArgumentParser(
         prog="vaescope train",
         description="Train a model as a config says, score it on the test images, and draw what it learned.",
-        epilog="example: vaescope train --config configs/main.yaml --trainer.epochs 5 --model.init_args.latent 3",
+        epilog="example: vaescope train --config configs/main.yaml --trainer.epochs 5 --model.init_args.latent 3, or "
+        "vaescope train --data photos/",
         exit_on_error=False,
         allow_abbrev=False,
     )

@@ -37,8 +37,9 @@ def usage() -> str:
         "options:\n"
         "  -h, --help   show this, or after a verb what it takes\n"
         "  --version    show the version\n\n"
-        "example:\n"
+        "examples:\n"
         "  vaescope train --config configs/main.yaml --trainer.epochs 5\n"
+        "  vaescope train --data photos/\n"
     )
 
 
