@@ -152,3 +152,14 @@ def test_a_place_for_sets_that_holds_pictures_is_not_filled_with_others(tmp_path
     words = ["--data.root", str(tmp_path)]
     assert f"give --data {tmp_path}" in refused(expand_data, words)
     assert expand_data([*words, "--data.name", "sample"])[0] == [*words, "--data.name", "sample"]
+
+
+def test_data_are_given_once() -> None:
+    assert "given twice" in refused(expand_data, ["--data", "sample", "--data=mnist"])
+
+
+def test_small_images_are_not_blown_up(tmp_path: Path) -> None:
+    for side, size in ((5, [8, 8]), (20, [20, 20]), (300, [64, 64])):
+        np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (9, side, side), np.uint8))
+        said = plain(expand_data(["--data", str(tmp_path / "x.npy")])[0])["data"]
+        assert said["size"] == size  # type: ignore[index]

@@ -128,8 +128,8 @@ def sample(
     Raises:
         UsageError: For less than one image, a temperature below 0 or that the prior has not, or a class that is none.
     """
-    if count < 1 or not 0 <= temperature < float("inf"):
-        raise UsageError(f"{count} samples at temperature {temperature:g}: give at least 1, at 0 or above")
+    if not isinstance(count, int | np.integer) or count < 1 or not 0 <= temperature < float("inf"):
+        raise UsageError(f"{count} samples at temperature {temperature:g}: give a whole number from 1, at 0 or above")
     labels = None
     if label is not None:
         labels = torch.full((count,), label)

@@ -3,8 +3,8 @@
 Every pick is a key of the config, so it can be given instead, and what was picked stands in ``config.yaml``. The rules
 are few, so that they can be said in a line each:
 
-- images keep their size if they share one of 8 to 128 pixels a side; else they are scaled to 64 pixels on the shorter
-  side, and cropped to a square where their shapes differ;
+- images keep their size if they share one of 8 to 128 pixels a side; else they are scaled to at most 64 pixels on the
+  shorter side, and cropped to a square where their shapes differ;
 - black-and-white images get a Bernoulli likelihood, all others one of the levels of their pixels, which scores an image
   as it is in its file;
 - images of up to 1,024 values get a fully connected network, larger ones a convolutional one.
@@ -124,14 +124,12 @@ def pick_size(sizes: Counter[tuple[int, int]]) -> tuple[tuple[int, int], str]:
     height, width = sizes.most_common(1)[0][0]
     if len(sizes) == 1 and height in KEPT and width in KEPT:
         return (height, width), "all have this size"
-    scale = SHORT / min(height, width)
-    if len({round(width / height, 2) for height, width in sizes}) == 1 and max(height, width) * scale <= 4 * SHORT:
-        return (
-            round(height * scale),
-            round(width * scale),
-        ), f"all have one shape, scaled to {SHORT} on the shorter side"
     shorter = sorted(min(size) for size in sizes.elements())
     side = max(KEPT[0], min(SHORT, shorter[len(shorter) // 2]))
+    scale = side / min(height, width)
+    if len({round(width / height, 2) for height, width in sizes}) == 1 and max(height, width) * scale <= 4 * SHORT:
+        scaled = round(height * scale), round(width * scale)
+        return scaled, f"all have one shape, scaled to {side} on the shorter side"
     what = f"of {len(sizes):,} sizes" if len(sizes) > 1 else f"all are {height}x{width}"
     return (side, side), f"{what}, scaled to cover a square whose middle is kept"
 

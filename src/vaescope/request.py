@@ -81,6 +81,8 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
     """
     words = ["--data.skip_bad=true" if word == "--skip-bad" else word for word in words]
     files, words = apart(words)
+    if [word.partition("=")[0] for word in words].count("--data") > 1:
+        raise UsageError("--data is given twice: put all images into one folder, or give one place")
     expanded: list[str] = []
     found: Found | None = None
     rest = iter(words)

@@ -114,7 +114,7 @@ def _image_column(schema: "pa.Schema", path: Path) -> str:
     found = {name: inside for name in schema.names if (inside := _bytes_inside(schema.field(name).type)) is not None}
     name = choose(list(found), IMAGES) or (next(iter(found)) if len(found) == 1 else None)
     if name is None:
-        columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
+        columns = ", ".join(f"{field.name} ({field.type})" for field in list(schema)[:5]) + " ..." * (len(schema) > 5)
         raise UsageError(f"{path} has no column of pictures: {columns}: expected `image`, the bytes of a PNG or JPEG")
     return name + found[name]
 
