@@ -500,3 +500,16 @@ def test_data_check_and_list_as_json(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["data", "list", "--json"]) == 0
     assert {"fashion-mnist", "mnist", "sample"} == {row["name"] for row in json.loads(capsys.readouterr().out)}
     assert main(["data", "fetch", "sample"]) == 0
+
+
+def test_more_images_than_are_read_at_once_are_reconstructed(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vaescope.figures import tiles
+
+    shown: list[int] = []
+    monkeypatch.setattr(tiles, "comparison", lambda path, *images, **named: shown.extend(map(len, images)))
+    np.save(tmp_path / "many.npy", np.zeros((1203, 28, 28), np.uint8))
+    for count in ("1201", "7", "5000"):
+        assert main(["reconstruct", str(run_folder), str(tmp_path / "many.npy"), "-n", count]) == 0
+    assert shown == [1201, 1201, 7, 7, 1203, 1203]

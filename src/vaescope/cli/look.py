@@ -57,19 +57,28 @@ def reconstruct(words: Sequence[str]) -> int:
     asked = made.parse_args(words)
     run = Run.load(asked.run)
     out = output(asked.out or run.folder / "reconstructed.png", (".png",))
-    found = next(read(run, asked), None)
-    if found is None:
+    pairs = list(reconstructed(run, read(run, asked), asked.n))
+    if not pairs:
         raise UsageError(f"{asked.images} holds no image that can be read: give at least one")
     with writing(out):
         tiles.comparison(
             out,
-            found.images[: asked.n].numpy() / np.float32(run.target.top),
-            draw_reconstructions(run.model, run.target, found.examples[: asked.n]),
+            *map(np.concatenate, zip(*pairs, strict=True)),
             title=f"Originals over reconstructions, {asked.images or 'test images'}",
             footer=f"run {run.folder.name} · step {run.step:,}",
         )
     print(out)
     return 0
+
+
+def reconstructed(run: Run, parts: Iterator[Shown], most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """So many images at most, a part at a time: their greys, and what the model makes of them."""
+    for part in parts:
+        some = part.examples[:most]
+        yield part.images[:most].numpy() / np.float32(run.target.top), draw_reconstructions(run.model, run.target, some)
+        most -= len(some)
+        if not most:
+            return
 
 
 def encode(words: Sequence[str]) -> int:
@@ -96,7 +105,8 @@ def encode(words: Sequence[str]) -> int:
             columns: dict[str, Any] = {} if out.path.suffix == ".npz" else {"index": number}  # there it is the place
             named = named or asked.skip_bad or (not done and part.names != list(map(str, number)))
             columns |= {"name": part.names} if named else {}  # a name that is the place says nothing
-            columns |= next(rows(run.model, [part.examples]))
+            found = list(rows(run.model, [part.examples]))
+            columns |= {column: np.concatenate([row[column] for row in found]) for column in found[0]}
             if part.labels is not None:
                 columns["label"] = part.labels.numpy()
                 columns["class"] = [part.classes[label] if label >= 0 else "" for label in part.labels.tolist()]
