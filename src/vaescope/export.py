@@ -34,6 +34,7 @@ from vaescope import __version__, pictures
 from vaescope.data.fetch import Report, log, present
 from vaescope.data.sources import NAMED
 from vaescope.distributions import centre
+from vaescope.encoding import standard_deviation
 from vaescope.errors import RunError, UsageError
 from vaescope.files import atomic_folder
 from vaescope.models import SemiVAE, aside
@@ -100,12 +101,9 @@ class Encoder(Conditioned):
 
     def _has_scale(self, x: Tensor, context: Tensor) -> bool:
         """Whether the posterior knows a standard deviation: not one in a point, and not a flow."""
-        try:
-            with aside(self, seed=0):
-                self.posterior(x, context if context.shape[1] else None).stddev  # noqa: B018
-        except NotImplementedError:
-            return False
-        return not self.posterior.family.degenerate
+        with aside(self, seed=0):
+            q = self.posterior(x, context if context.shape[1] else None)
+            return not self.posterior.family.degenerate and standard_deviation(q) is not None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Values:
         """The posterior.
