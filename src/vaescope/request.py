@@ -33,6 +33,9 @@ from vaescope.picks import Picks, in_words, pick
 
 RUNS = Path("runs")
 
+Says = Callable[[str], bool]
+"""Of which keys, by their dotted names, a file or options say something."""
+
 
 def parser() -> ArgumentParser:
     """The parser: every key of a config, and where the run goes."""
@@ -83,7 +86,7 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
     files, words = apart(words)
     if [word.partition("=")[0] for word in words].count("--data") > 1:
         raise UsageError("--data is given twice: put all images into one folder, or give one place")
-    expanded: list[str] = []
+    expanded, heard = list[str](), list[Says]()
     found: Found | None = None
     rest = iter(words)
     for word in rest:
@@ -96,7 +99,8 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
             raise UsageError(f"--data needs a name ({', '.join(NAMED)}), a folder or a file with images, or hf:NAME")
         if is_own(value):
             check_alone(value, words)
-            asked = given(files, words)
+            heard = [says(file) for file in files]
+            asked = given(files, heard, words)
             source = open_source(value, asked.get("classes", True) is not False)
             classes = f" in {len(source.learned):,} classes" if source.learned else ""
             report(f"looking at {source.size}{classes}")
@@ -109,7 +113,7 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
         else:
             expanded += named(value)
     check_root(files, expanded)
-    return in_order(found, files, expanded), found
+    return in_order(found, files, heard, expanded), found
 
 
 def check_root(files: Sequence[Path], words: Sequence[str]) -> None:
@@ -138,8 +142,9 @@ def of_source(source: Source, words: Sequence[str], report: Report = log) -> tup
         report: Is told in one line what is being done.
     """
     files, words = apart(words)
-    found = look_at(survey(source), given(files, words))
-    words = in_order(found, files, words)
+    heard = [says(file) for file in files]
+    found = look_at(survey(source), given(files, heard, words))
+    words = in_order(found, files, heard, words)
     made = parser()
     data = config.build(made, config.parse(made, [*words, "--data.name", OWN])).data
     return [*words, *options({"data.name": DECODED, "data.root": str(data.prepare(source, report))})], found
@@ -195,17 +200,17 @@ def apart(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     return files, others
 
 
-def in_order(found: Found | None, files: Sequence[Path], words: Sequence[str]) -> list[str]:
+def in_order(found: Found | None, files: Sequence[Path], heard: Sequence[Says], words: Sequence[str]) -> list[str]:
     """The words for a config in which later ones win: what is picked, config files, other words. What nobody says
     anything about is picked once more at the end, because a class that is named starts from its own defaults."""
     picked = found.picks.keys if found else {}
-    said = [*(says(file) for file in files), among(mentioned(config.options(words)))] if found else []
+    said = [*heard, among(mentioned(config.options(words)))] if found else []
     left = {key: value for key, value in picked.items() if not any(says_it(key) for says_it in said)}
     configs = [word for file in files for word in ("--config", str(file))]
     return [*options(picked), *configs, *words, *options(left)]
 
 
-def says(file: Path) -> Callable[[str], bool]:
+def says(file: Path) -> Says:
     """Of which keys a config file says something: those that it mentions, and in one that was written for an image set
     with a name only those that it sets to something else than the default."""
     content = config.load_yaml(file)
@@ -233,7 +238,7 @@ def mentioned(pairs: Iterable[tuple[Any, Any]]) -> Iterator[str]:
         yield from (f"{here}.{key}".strip(".") for key in below)
 
 
-def among(names: Iterable[str]) -> Callable[[str], bool]:
+def among(names: Iterable[str]) -> Says:
     """Whether a key, or one below it, is among names."""
     known = list(names)
     return lambda key: any(f"{name}.".startswith(f"{key}.") for name in known)
@@ -280,12 +285,12 @@ def is_named(path: Path) -> bool:
     return path.is_dir() and any(locate(path, FILE_NAMES[role]) for role in ("train_images", "test_images"))
 
 
-def given(files: Sequence[Path], words: Sequence[str]) -> dict[str, Any]:
+def given(files: Sequence[Path], heard: Sequence[Says], words: Sequence[str]) -> dict[str, Any]:
     """The keys of the ``data`` part in config files and among words, with their values. What a value may be is checked
     later."""
     found: dict[str, Any] = {}
-    for file in files:
-        said, data = says(file), config.load_yaml(file).get("data", {})
+    for file, said in zip(files, heard, strict=True):
+        data = config.load_yaml(file).get("data", {})
         found |= {key: value for key, value in data.items() if said(f"data.{key}")}
     pairs = {flag.removeprefix("data."): value for flag, value in config.options(words) if flag.startswith("data.")}
     return found | {key: config.plain(value) for key, value in pairs.items()}
