@@ -1,8 +1,8 @@
-"""Image sets in memory: training, validation and test images as uint8 tensors, which never overlap.
+"""Image sets: training, validation and test images, which never overlap, as levels in memory or on disk.
 
-The validation images are the last sixth of the published training images: of the 60,000 of the MNIST family the last
-10,000, as in the literature. Files are read where they lie, ``data.root/<name>`` or ``data.root`` itself, and verified
-by their SHA-256 every time, which costs a few hundredths of a second.
+Of a set with a name the validation images are the last sixth of the published training images: of the 60,000 of the
+MNIST family the last 10,000, as in the literature. Files are read where they lie, ``data.root/<name>`` or ``data.root``
+itself, and verified by their SHA-256 every time, which costs a few hundredths of a second.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 r"""Targets: what of a grey image the model is asked to explain.
 
-The images are kept as bytes. A target turns them into the values that the encoder sees and the likelihood scores:
+The images are kept as levels of 8 or 16 bits. A target turns them into the values that the encoder sees and the
+likelihood scores:
 
 - :class:`Binary`: pixels drawn as 0 or 1 with the grey as the probability, *anew for every training batch*, and once
   and for all for validation and test, so that two models are scored on the same pixels. A Bernoulli likelihood then
