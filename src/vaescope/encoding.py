@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaescope import pictures
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Target
 from vaescope.distributions import centre
 from vaescope.errors import UsageError
 from vaescope.metrics import importance_bound
 from vaescope.metrics.bound import CHUNK
-from vaescope.models import VAE, Pick, SemiVAE, aside, own_draw
+from vaescope.models import VAE, Pick, SemiVAE, aside, greys, own_draw
 from vaescope.models import encode as encoded
 from vaescope.objectives import distortion, rate
 
@@ -79,7 +78,7 @@ def encode(model: VAE, examples: Examples) -> Array:
 
 def reconstruct(model: VAE, target: Target, examples: Examples) -> Array:
     """What the model makes of N images, from these centres: greys in [0, 1], with shape (N, C, H, W)."""
-    return pictures.reconstruct(model, target, examples)
+    return greys.reconstruct(model, target, examples).numpy()
 
 
 def decode(model: VAE, target: Target, z: Array | Tensor, labels: Array | Tensor | None = None) -> Array:
@@ -106,7 +105,7 @@ def decode(model: VAE, target: Target, z: Array | Tensor, labels: Array | Tensor
         raise UsageError(f"z has shape {tuple(latents.shape)}: give latents with shape (N, {dims})")
     if not latents.isfinite().all():
         raise UsageError("z holds values that are not finite: give latents such as those of encode")
-    return pictures.decode(model, target, latents, condition(model, labels, len(latents)))
+    return greys.decode(model, target, latents, condition(model, labels, len(latents))).numpy()
 
 
 def sample(
@@ -136,7 +135,7 @@ def sample(
     elif model.classes:
         labels = torch.arange(count) % model.classes
     context = condition(model, labels, count)
-    return pictures.sample(model, target, count, temperature, seed, context)
+    return greys.sample(model, target, count, temperature, seed, context).numpy()
 
 
 def log_likelihood(model: VAE, examples: Examples, samples: int = 100) -> Array:

@@ -30,7 +30,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vaescope import __version__, pictures
+from vaescope import __version__
 from vaescope.data.fetch import Report, log, present
 from vaescope.data.sources import NAMED
 from vaescope.distributions import centre
@@ -38,6 +38,7 @@ from vaescope.encoding import standard_deviation
 from vaescope.errors import RunError, UsageError
 from vaescope.files import atomic_folder
 from vaescope.models import SemiVAE, aside
+from vaescope.models.greys import sample
 from vaescope.optional import hushed, needed
 from vaescope.run import Run, one_line
 
@@ -202,8 +203,8 @@ def real_images(run: Run, report: Report = log) -> tuple[Values, str]:
         labels = {} if some.labels is None else {"labels": some.labels[:count][turns]}
         return {"images": greys} | labels, f"{shown} validation images of {images.title}"
     labels = {"labels": torch.arange(count) % max(1, len(run.classes))}
-    drawn = pictures.sample(run.model, data.target, count, context=run.model.context(labels["labels"]))
-    return {"images": torch.from_numpy(drawn).float()} | labels, f"{count} samples of the model (its data are not here)"
+    drawn = sample(run.model, data.target, count, context=run.model.context(labels["labels"]))
+    return {"images": drawn} | labels, f"{count} samples of the model (its data are not here)"
 
 
 @dataclass(frozen=True)

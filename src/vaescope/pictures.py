@@ -20,8 +20,7 @@ from vaescope.data.targets import Target
 from vaescope.errors import UsageError
 from vaescope.metrics import examine
 from vaescope.metrics.latents import ACTIVE
-from vaescope.models import VAE, SemiVAE, aside, encode, in_parts, temper
-from vaescope.models import reconstruct as reconstructed
+from vaescope.models import VAE, SemiVAE, aside, encode, greys
 from vaescope.outline import Layer, count, model_outline
 from vaescope.priors import StandardNormal
 from vaescope.walks import landscape, paths
@@ -131,8 +130,8 @@ class Scene:
             label: The class, for a model that is conditioned on labels.
         """
         flat = z.reshape(-1, z.shape[-1])
-        greys = decode(self.model, self.target, flat, self.model.context(torch.full((len(flat),), label)))
-        return greys.reshape(*z.shape[:-1], *greys.shape[1:])
+        images = greys.decode(self.model, self.target, flat, self.model.context(torch.full((len(flat),), label)))
+        return images.reshape(*z.shape[:-1], *images.shape[1:]).numpy()
 
     def encode(self, examples: Examples) -> Tensor:
         """The centres of the posteriors, with shape (N, D)."""
@@ -140,7 +139,7 @@ class Scene:
 
     def reconstruct(self, examples: Examples) -> Array:
         """What the model makes of examples, as greys with shape (N, C, H, W)."""
-        return reconstruct(self.model, self.target, examples)
+        return greys.reconstruct(self.model, self.target, examples).numpy()
 
     @property
     def point(self) -> bool:
@@ -280,7 +279,9 @@ def samples(scene: Scene, folder: Path) -> Path:
     title = f"{scene.settings.samples} samples of the model: latents drawn from the prior, decoded"
     title += ", all classes in turn" if scene.model.classes else ""
     labels = torch.arange(scene.settings.samples) % max(1, len(scene.names))
-    images = sample(scene.model, scene.target, scene.settings.samples, context=scene.model.context(labels))
+    images = greys.sample(
+        scene.model, scene.target, scene.settings.samples, context=scene.model.context(labels)
+    ).numpy()
     tiles.samples(path, images, title=title, footer=scene.caption)
     return path
 
@@ -298,56 +299,6 @@ def classes(scene: Scene, folder: Path) -> Path:
     title += "" if len(names) == len(scene.names) else f"; the first {len(names)} classes"
     tiles.classes(path, images, names, title=title, footer=scene.caption)
     return path
-
-
-def reconstruct(model: VAE, target: Target, examples: Examples) -> Array:
-    """What a model makes of images: the mean of the likelihood at the centre of the posterior. Nothing is random.
-
-    Args:
-        model: The model.
-        target: How values become greys.
-        examples: N images.
-
-    Returns:
-        Greys, with shape (N, C, H, W).
-    """
-    return target.pixels(reconstructed(model, examples)).numpy()
-
-
-def decode(model: VAE, target: Target, z: Tensor, context: Tensor | None = None) -> Array:
-    """The mean images of latents.
-
-    Args:
-        model: The model.
-        target: How values become greys.
-        z: Latents, with shape (N, D).
-        context: What each is conditioned on, with shape (N, K).
-
-    Returns:
-        Greys, with shape (N, C, H, W).
-    """
-    return target.pixels(in_parts(model, lambda z, c: model.likelihood(z, c).mean, Examples(z, context))).numpy()
-
-
-def sample(
-    model: VAE, target: Target, count: int, temperature: float = 1.0, seed: int = 0, context: Tensor | None = None
-) -> Array:
-    """New images.
-
-    Args:
-        model: The model.
-        target: How values become greys.
-        count: The number N of images.
-        temperature: The factor on the scale of the prior.
-        seed: Decides the draws.
-        context: What each is conditioned on, with shape (N, K).
-
-    Returns:
-        The means of the likelihood as greys, with shape (N, C, H, W).
-    """
-    with aside(model, seed):
-        z = temper(temperature, count)(0, model.prior(), None)
-    return decode(model, target, z, context)
 
 
 def latent_space(scene: Scene, folder: Path) -> Path:

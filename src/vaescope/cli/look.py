@@ -13,7 +13,7 @@ from vaescope.encoding import rows
 from vaescope.errors import UsageError
 from vaescope.figures import tiles
 from vaescope.files import atomic_file
-from vaescope.pictures import reconstruct as draw_reconstructions
+from vaescope.models import greys
 from vaescope.progress import Download
 from vaescope.run import Run, Shown
 from vaescope.tables import Table
@@ -75,7 +75,10 @@ def reconstructed(run: Run, parts: Iterator[Shown], most: int) -> Iterator[tuple
     """So many images at most, a part at a time: their greys, and what the model makes of them."""
     for part in parts:
         some = part.examples[:most]
-        yield part.images[:most].numpy() / np.float32(run.target.top), draw_reconstructions(run.model, run.target, some)
+        yield (
+            part.images[:most].numpy() / np.float32(run.target.top),
+            greys.reconstruct(run.model, run.target, some).numpy(),
+        )
         most -= len(some)
         if not most:
             return

@@ -1,5 +1,6 @@
 """Latent variable models: one pass gives a trace, and everything else reads traces."""
 
+from vaescope.models import greys
 from vaescope.models.aside import aside, encode, in_parts, reconstruct, seeded
 from vaescope.models.presets import Architecture, Flat
 from vaescope.models.semi import SemiSupervised, SemiVAE, each_label, known
@@ -21,6 +22,7 @@ __all__ = [
     "each_label",
     "encode",
     "given",
+    "greys",
     "in_parts",
     "known",
     "own_draw",
