@@ -22,7 +22,7 @@ LAYERS = (
     {"choices"},
     {"config"},
     {"run", "card", "picks"},
-    {"experiment", "export", "hub", "progress"},
+    {"evaluation", "experiment", "export", "hub", "progress"},
     {"request"},
     {"api", "sklearn"},
     {"cli"},

@@ -25,7 +25,7 @@ from vaescope.doctor import Doctor, findings, in_words, ready
 from vaescope.errors import RunError, UsageError
 from vaescope.families import PixelLevels
 from vaescope.files import atomic_file
-from vaescope.metrics import Bound, accuracy, bits_per_dim, examine, negative_elbo
+from vaescope.metrics import Bound, accuracy, bits_per_dim, examine, negative_elbo, of_labels
 from vaescope.models import VAE, SemiVAE
 from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
@@ -343,13 +343,6 @@ def bits(model: VAE, target: Target, images: ImageSet, test: Bound | None) -> fl
     if test is None or test.negative_elbo is None or target.discrete:
         return None
     return bits_per_dim(test.negative_elbo, model.likelihood.family, target.interval, target.levels, images.shape)
-
-
-def of_labels(model: VAE) -> str:
-    """What the protocol of a score has to say of labels, nothing where the model has none."""
-    if isinstance(model, SemiVAE):
-        return f", image and label scored together (log {model.classes} nats for the label)"
-    return ", the label of each image given" if model.classes else ""
 
 
 def write_model(folder: Path, state: State, images: ImageSet) -> None:

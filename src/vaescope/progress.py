@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -143,3 +144,36 @@ class Download:
         else:
             line = f"{name}: {done / 1e6:.1f}" + (f" of {total / 1e6:.1f}" if total else "") + " MB"
         print(f"\r{line}", end=end, file=sys.stderr, flush=True)
+
+
+class Steps:
+    """Shows how far one thing after another is: a bar on a terminal, else a plain line for each."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:3.0f} %"), TextColumn("{task.description}"))
+        self.bar = Progress(*columns, console=console, transient=True) if console.is_terminal else None
+        self.said = ""
+
+    def __enter__(self) -> Self:
+        if self.bar is not None:
+            self.bar.start()
+            self.task = self.bar.add_task("", total=1.0)
+        return self
+
+    def __call__(self, name: str, share: float) -> None:
+        """Moves on.
+
+        Args:
+            name: What is being done.
+            share: The share of all that is done.
+        """
+        if self.bar is not None:
+            self.bar.update(self.task, description=name, completed=share)
+        elif name and name != self.said:
+            self.said = name
+            print(name, file=sys.stderr, flush=True)
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()

@@ -19,6 +19,7 @@ VERBS = {
     "reconstruct": ("look", "show images beside what a trained model makes of them"),
     "encode": ("look", "write the latents of images to a file"),
     "figures": ("look", "draw all pictures of a run anew"),
+    "evaluate": ("evaluate", "measure a trained model: likelihood, reconstructions, latents, samples"),
     "data": ("data", "list, fetch or check image sets"),
     "export": ("travel", "write a trained model as ONNX or torch programs that need no vaescope"),
     "push": ("travel", "upload a run to the Hugging Face Hub"),

@@ -2,7 +2,7 @@
 
 from vaescope.metrics.accuracy import accuracy
 from vaescope.metrics.bits import bits_per_dim
-from vaescope.metrics.bound import Bound, average, negative_elbo
+from vaescope.metrics.bound import Bound, average, negative_elbo, of_labels
 from vaescope.metrics.importance import importance_bound
 from vaescope.metrics.latents import Anatomy, anatomy, examine
 from vaescope.metrics.neighbours import neighbour_accuracy
@@ -18,4 +18,5 @@ __all__ = [
     "importance_bound",
     "negative_elbo",
     "neighbour_accuracy",
+    "of_labels",
 ]

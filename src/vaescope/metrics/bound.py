@@ -1,16 +1,22 @@
 """The evidence lower bound of a whole split, and the averages of any objective over it."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from vaescope.data.examples import Examples
-from vaescope.models import VAE, aside
+from vaescope.metrics.score import Score, mean_score
+from vaescope.metrics.subject import Subject
+from vaescope.models import VAE, SemiVAE, aside
 from vaescope.objectives import Objective, distortion, rate
 
 CHUNK = 500
 """Images a pass: the activations of a small network for this many stay in a CPU's cache."""
+
+NATS = "nats per image"
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,26 @@ def negative_elbo(model: VAE, examples: Examples, seed: int = 0) -> Bound:
         examples: All images of the split, as the model is shown them.
         seed: Decides the draws of the latents, one for each image.
     """
+    point = model.posterior.family.degenerate
+    d, r = distortions_and_rates(model, examples, seed)
+    total = d + r
+    error = total.std().item() / math.sqrt(len(examples)) if len(examples) > 1 else None
+    if point:
+        return Bound(None, error, d.mean().item(), None, len(examples))
+    return Bound(total.mean().item(), error, d.mean().item(), r.mean().item(), len(examples))
+
+
+def distortions_and_rates(model: VAE, examples: Examples, seed: int = 0) -> Tensor:
+    """The distortion of every image at one draw of z, and its rate, which is 0 for a posterior that is a point mass.
+
+    Args:
+        model: The model.
+        examples: N images as the model is shown them.
+        seed: Decides the draws of the latents.
+
+    Returns:
+        Both in nats, with shape (2, N), as float64 on the CPU.
+    """
     device = next(model.parameters()).device
     point = model.posterior.family.degenerate
     terms = []
@@ -63,12 +89,7 @@ def negative_elbo(model: VAE, examples: Examples, seed: int = 0) -> Bound:
             trace = model(part.values, part.context)
             d = distortion(trace, part.values)
             terms.append(torch.stack((d, torch.zeros_like(d) if point else rate(trace))).double().cpu())
-    d, r = torch.cat(terms, dim=1)  # (N,) each
-    total = d + r
-    error = total.std().item() / math.sqrt(len(examples)) if len(examples) > 1 else None
-    if point:
-        return Bound(None, error, d.mean().item(), None, len(examples))
-    return Bound(total.mean().item(), error, d.mean().item(), r.mean().item(), len(examples))
+    return torch.cat(terms, dim=1)
 
 
 def average(objective: Objective, model: VAE, examples: Examples, seed: int = 0) -> dict[str, float]:
@@ -88,3 +109,22 @@ def average(objective: Objective, model: VAE, examples: Examples, seed: int = 0)
             for name, value in objective(model, part.values, part.context).items():
                 totals[name] = totals.get(name, 0.0) + value.item() * len(part)
     return {name: total / len(examples) for name, total in totals.items()}
+
+
+def evidence(subject: Subject) -> Iterator[Score]:
+    """-ELBO of the test images with its parts, as ``vaescope train`` reports it at its end."""
+    d, r = distortions_and_rates(subject.model, subject.test)
+    protocol = subject.target.protocol + of_labels(subject.model)
+    if subject.model.posterior.family.degenerate:
+        yield mean_score("distortion", "distortion", d, NATS, protocol, better="lower")
+        return
+    yield mean_score("negative_elbo", "−ELBO", d + r, NATS, protocol, better="lower")
+    yield mean_score("distortion", "distortion, −log p(x|z)", d, NATS, protocol)
+    yield mean_score("rate", "rate, KL(q(z|x) ‖ p(z))", r, NATS, protocol)
+
+
+def of_labels(model: VAE) -> str:
+    """What the protocol of a score has to say of labels, nothing where the model has none."""
+    if isinstance(model, SemiVAE):
+        return f", image and label scored together (log {model.classes} nats for the label)"
+    return ", the label of each image given" if model.classes else ""

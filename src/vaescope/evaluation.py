@@ -1,0 +1,297 @@
+"""Evaluation: every metric that applies, measured by one protocol, and kept in the run folder.
+
+::
+
+    runs/main/
+      evaluation.json     every score with its unit, protocol, number of cases, error and interval
+      evaluation.npz      the scores of single images, to compare two models image by image
+      figures/            the pictures that go with them
+
+What was measured before is kept unless it is measured anew, as long as the weights are the same; every score says
+itself how it was measured. The files are written after every metric, so that an interruption loses one of them at most.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vaescope import __version__
+from vaescope.choices import unknown
+from vaescope.data.fetch import Report, log
+from vaescope.errors import UsageError
+from vaescope.files import atomic_file
+from vaescope.metrics.protocol import METRICS
+from vaescope.metrics.score import InapplicableError, Picture, Score
+from vaescope.metrics.subject import FULL, Effort, Subject
+from vaescope.run import Run, one_line
+
+FORMAT = 1
+FILE, EACH = "evaluation.json", "evaluation.npz"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one metric gave.
+
+    Args:
+        effort: The name of the effort, "full" or "quick".
+        seed: The seed of its draws.
+        seconds: How long it took.
+        scores: Its scores.
+        pictures: The names of its pictures, files in ``figures``, with their captions.
+        skipped: Why it does not apply, where it does not.
+    """
+
+    effort: str
+    seed: int
+    seconds: float
+    scores: tuple[Score, ...] = ()
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that was measured of one run.
+
+    Args:
+        run: The name of the run folder.
+        step: The step whose weights were measured.
+        weights: The SHA-256 of ``model.safetensors``.
+        data: The title of the image set.
+        machine: What it was measured on, with the versions of vaescope and torch.
+        metrics: What each metric gave, by its name, in the order of the protocol.
+    """
+
+    run: str
+    step: int
+    weights: str
+    data: str
+    machine: str
+    metrics: Mapping[str, Measured]
+
+    def scores(self) -> Iterator[tuple[str, Score]]:
+        """Every score with the name of its metric."""
+        return ((name, score) for name, measured in self.metrics.items() for score in measured.scores)
+
+    def find(self, path: str) -> Score | None:
+        """The score that is called ``metric.name`` or just ``name``, if there is one."""
+        return next((score for name, score in self.scores() if path in (score.name, f"{name}.{score.name}")), None)
+
+    def record(self) -> dict[str, Any]:
+        """The evaluation as what JSON can hold, without the scores of single images."""
+        metrics = {
+            name: {
+                "group": METRICS[name].group if name in METRICS else "",
+                "effort": measured.effort,
+                "seed": measured.seed,
+                "seconds": round(measured.seconds, 3),
+                "scores": [score.record() for score in measured.scores],
+                "pictures": dict(measured.pictures),
+                "skipped": measured.skipped,
+            }
+            for name, measured in self.metrics.items()
+        }
+        head = {key: getattr(self, key) for key in ("run", "step", "weights", "data", "machine")}
+        return {"format": FORMAT, **head, "metrics": metrics}
+
+
+def evaluate(
+    run: Run,
+    names: Sequence[str] | None = None,
+    effort: Effort = FULL,
+    seed: int = 0,
+    report: Report = log,
+    progress: Callable[[str, float], None] = lambda name, share: None,
+) -> Evaluation:
+    """Measures a run and keeps what was found in its folder, after every metric.
+
+    Args:
+        run: The run.
+        names: The metrics to measure; by default all but those that have to be asked for.
+        effort: How much to look at.
+        seed: Decides all draws.
+        report: Is told in one line what is being done.
+        progress: Is told the name of the metric and the share of all that is done.
+
+    Raises:
+        UsageError: If there is no such metric, one that was asked for does not apply, or the data are not there.
+    """
+    chosen = choose(names)
+    known = load_kept(run)
+    subject = Subject(run.model, run.target, run.data(report), effort, seed)
+    found = replace(known, data=subject.images.title, machine=machine(run))
+    for turn, name in enumerate(chosen):
+        progress(name, turn / len(chosen))
+        subject.tick = partial(_moved, progress, name, turn, len(chosen))
+        measured = measure(run, subject, name)
+        if measured.skipped and names is not None:
+            raise UsageError(f"{name} of {run.folder} cannot be measured: {measured.skipped}")
+        merged = {**found.metrics, name: measured}
+        found = replace(found, metrics={key: merged[key] for key in METRICS if key in merged})
+        save(found, run.folder)
+    progress("", 1.0)
+    return found
+
+
+def _moved(progress: Callable[[str, float], None], name: str, turn: int, turns: int, done: int, total: int) -> None:
+    """Tells that so much of one metric of several is done."""
+    progress(name, (turn + done / total) / turns)
+
+
+def choose(names: Sequence[str] | None) -> list[str]:
+    """The names of the metrics to measure, in the order of the protocol.
+
+    Raises:
+        UsageError: If one of them is none.
+    """
+    if names is None:
+        return [name for name, metric in METRICS.items() if not metric.asked]
+    for name in names:
+        if name not in METRICS:
+            raise UsageError(unknown("metric", name, list(METRICS)))
+    return [name for name in METRICS if name in names]
+
+
+def measure(run: Run, subject: Subject, name: str) -> Measured:
+    """One metric of a run. Its pictures are drawn into the run folder."""
+    begun = time.perf_counter()
+    scores, pictures, skipped = [], {}, ""
+    footer = f"run {run.folder.name} · step {run.step:,}"
+    try:
+        for finding in METRICS[name].measure(subject):
+            if isinstance(finding, Picture):
+                finding.draw(run.folder / "figures" / f"{finding.name}.png", footer)
+                pictures[finding.name] = finding.caption
+            else:
+                scores.append(finding)
+    except InapplicableError as error:
+        skipped = str(error)
+    seconds = time.perf_counter() - begun
+    return Measured(subject.effort.name, subject.seed, seconds, tuple(scores), pictures, skipped)
+
+
+def load_kept(run: Run) -> Evaluation:
+    """What was measured of the weights of a run before: nothing if they have changed since, or nothing was."""
+    digest = hashlib.sha256((run.folder / "model.safetensors").read_bytes()).hexdigest()
+    if (run.folder / FILE).exists():
+        known = load(run.folder)
+        if known.weights == digest:
+            return known
+    return Evaluation(run.folder.name, run.step, digest, "", "", {})
+
+
+def load(folder: Path) -> Evaluation:
+    """Reads what was measured of a run.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        UsageError: If nothing was, or the files are broken.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise UsageError(f"{folder} holds no {FILE}: run `vaescope evaluate {folder}` first")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["format"] != FORMAT:
+            raise UsageError(f"{path} has format {record['format']}, but this version reads {FORMAT}")
+        each = _each(folder / EACH)
+        metrics = {name: _parse(name, content, each) for name, content in record["metrics"].items()}
+        head = {key: str(record[key]) for key in ("run", "weights", "data", "machine")}
+        return Evaluation(**head, step=int(record["step"]), metrics=metrics)
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError, zipfile.BadZipFile) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(
+            f"{path} is broken ({one_line(error)}): delete it and run `vaescope evaluate {folder}` again"
+        ) from None
+
+
+def save(evaluation: Evaluation, folder: Path) -> None:
+    """Writes an evaluation into a run folder, the scores of single images first."""
+    each = {
+        f"{name}.{score.name}": score.each.astype(np.float32)
+        for name, score in evaluation.scores()
+        if score.each is not None
+    }
+    with atomic_file(folder / EACH) as temporary:
+        np.savez_compressed(temporary, **each)  # type: ignore[arg-type]
+    with atomic_file(folder / FILE) as temporary:
+        temporary.write_text(json.dumps(evaluation.record(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def machine(run: Run) -> str:
+    """What a run is measured on, in words."""
+    device = next(run.model.parameters()).device.type
+    cores = f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
+    return f"{cores}, vaescope {__version__}, torch {torch.__version__} on {device}"
+
+
+def _parse(name: str, content: dict[str, Any], each: Mapping[str, np.ndarray]) -> Measured:
+    scores = tuple(Score.parse(score, each.get(f"{name}.{score['name']}")) for score in content["scores"])
+    pictures = {str(key): str(caption) for key, caption in content["pictures"].items()}
+    effort, skipped = str(content["effort"]), str(content["skipped"])
+    return Measured(effort, int(content["seed"]), float(content["seconds"]), scores, pictures, skipped)
+
+
+def _each(path: Path) -> dict[str, np.ndarray]:
+    """The scores of single images; without the file there are none."""
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def table(evaluation: Evaluation, names: Iterable[str] | None = None) -> str:
+    """What was measured, as a table for a terminal.
+
+    Args:
+        evaluation: The evaluation.
+        names: The metrics to show; by default all.
+    """
+    lines: list[str] = []
+    group = ""
+    for name, measured in evaluation.metrics.items():
+        if (names is not None and name not in names) or name not in METRICS:
+            continue
+        if METRICS[name].group != group:
+            group = METRICS[name].group
+            lines += ["", group]
+        if measured.skipped:
+            lines.append(f"  {name}: not measured, {measured.skipped}")
+        lines += [line for score in measured.scores for line in _row(score)]
+    return "\n".join(lines[1:])
+
+
+def written(score: Score) -> str:
+    """The number of a score with its error or interval, rounded to what the error lets be known."""
+    error = score.error
+    if error is None and score.interval is not None:
+        low, high = score.interval
+        error = (high - low) / 4
+    digits = 3 if not error else min(5, max(0, 1 - int(np.floor(np.log10(error)))))
+    value = f"{score.value:,.{digits}f}".replace("-", "−")
+    if score.interval is not None:
+        return f"{value} [{score.interval[0]:,.{digits}f}, {score.interval[1]:,.{digits}f}]".replace("-", "−")
+    return value if not score.error else f"{value} ± {score.error:.{digits}f}"
+
+
+def _row(score: Score) -> Iterator[str]:
+    number = f"{written(score)} {score.unit}".rstrip()
+    mark = "· " if score.of_data else "  "
+    yield f"{mark}{score.title:<34} {number:<34} {score.count:,} {score.cases}"
+    if score.warning:
+        yield f"    warning: {score.warning}"

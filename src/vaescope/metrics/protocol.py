@@ -1,0 +1,37 @@
+"""The list of metrics: what an evaluation measures, in this order.
+
+A metric is a function from a :class:`Subject` to scores and pictures. To add one, write it in a file of its own and add
+a line here.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from vaescope.metrics.bound import evidence
+from vaescope.metrics.score import Picture, Score
+from vaescope.metrics.subject import Subject
+
+Finding = Score | Picture
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Something to measure.
+
+    Args:
+        group: The heading it stands under.
+        what: What it measures, in a few words.
+        measure: Yields scores and pictures. It raises an InapplicableError where it has no meaning.
+        asked: Whether it is measured only if it is asked for by name, because it takes long.
+    """
+
+    group: str
+    what: str
+    measure: Callable[[Subject], Iterator[Finding]]
+    asked: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    "elbo": Metric("Likelihood", "the evidence lower bound and its two parts", evidence),
+}
+"""Every metric by its name."""

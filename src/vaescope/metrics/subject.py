@@ -1,0 +1,156 @@
+"""What metrics look at: a trained model and its images, with what several of them need computed once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vaescope.data.examples import Examples
+from vaescope.data.images import ImageSet, Split
+from vaescope.data.targets import Target
+from vaescope.metrics.score import InapplicableError
+from vaescope.models import VAE, encode, greys, seeded
+from vaescope.streams import stream
+
+SplitName = Literal["train", "validation", "test"]
+
+Tick = Callable[[int, int], None]
+"""Is told how much of how much is done of one metric."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much to look at.
+
+    Args:
+        name: What it is called.
+        test: How many test images, from the first on; nothing for all.
+        train: How many training images, for what learns from them or compares with them; nothing for all.
+        samples: The number K of draws for each image in the importance weighted bound.
+        draws: How many times test images are binarised anew.
+        generated: How many new images are drawn from the model.
+        chains: The number of chains for each image, and ``anneal`` the number of steps of each, in annealed importance
+            sampling, which looks at ``annealed`` images.
+    """
+
+    name: str
+    test: int | None = None
+    train: int | None = None
+    samples: int = 500
+    draws: int = 5
+    generated: int = 10_000
+    chains: int = 16
+    anneal: int = 1000
+    annealed: int = 100
+
+
+FULL = Effort("full")
+QUICK = Effort("quick", test=1000, train=5000, samples=50, draws=5, generated=1000, chains=8, anneal=100, annealed=10)
+"""What takes less than 20 seconds in all."""
+
+
+class Subject:
+    """A model and the images of its run.
+
+    Args:
+        model: The model, in evaluation mode.
+        target: What of images it explains.
+        images: Its image set.
+        effort: How much to look at.
+        seed: Decides all draws.
+        tick: Is told how much of a metric is done.
+    """
+
+    def __init__(
+        self,
+        model: VAE,
+        target: Target,
+        images: ImageSet,
+        effort: Effort = FULL,
+        seed: int = 0,
+        tick: Tick = lambda done, total: None,
+    ) -> None:
+        self.model, self.target, self.images = model, target, images
+        self.effort, self.seed, self.tick = effort, seed, tick
+        self._codes: dict[SplitName, Tensor] = {}
+
+    def seed_for(self, use: str, *counters: int) -> int:
+        """The seed of the draws for one use: other uses get others."""
+        return stream(self.seed, use, *counters)
+
+    def split(self, name: SplitName) -> Split:
+        """The images of a split that are looked at: all validation images, and as many others as the effort says."""
+        split = self.images.splits[name]
+        most = {"train": self.effort.train, "validation": None, "test": self.effort.test}[name]
+        if most is None or most >= len(split):
+            return split
+        labels = None if split.labels is None else split.labels[:most]
+        return Split(split.images[:most], labels, split.called)
+
+    def labels(self, name: SplitName) -> Tensor:
+        """The labels of the images of a split, with shape (N,).
+
+        Raises:
+            InapplicableError: If there are none, only one class, or some are not known.
+        """
+        labels = self.split(name).labels
+        if labels is None or len(self.images.classes) < 2:
+            raise InapplicableError("the images have no labels")
+        if int(labels.min()) < 0:
+            raise InapplicableError("the labels of some images are not known")
+        return labels
+
+    def greys(self, name: SplitName) -> Tensor:
+        """The images of a split as greys in [0, 1], with shape (N, C, H, W), as float32."""
+        split = self.split(name)
+        return split.images[:].float() / split.top
+
+    @cached_property
+    def test(self) -> Examples:
+        """The test images as the model is scored on them: binary ones by the fixed draw of the protocol."""
+        shown = self.target.evaluation([self.images.validation.images, self.images.test.images])[1]
+        return self._conditioned(shown[: self.effort.test], "test")
+
+    @cached_property
+    def train(self) -> Examples:
+        """The training images as the model is shown them; binary ones by draws that are a hash of each."""
+        return self._conditioned(self.target.alone(self.split("train").images), "train")
+
+    @cached_property
+    def validation(self) -> Examples:
+        """The validation images as the model is scored on them."""
+        return self._conditioned(self.target.evaluation([self.images.validation.images])[0], "validation")
+
+    def examples(self, name: SplitName) -> Examples:
+        """The images of a split as the model is shown them."""
+        return {"train": lambda: self.train, "validation": lambda: self.validation, "test": lambda: self.test}[name]()
+
+    def codes(self, name: SplitName) -> Tensor:
+        """The centres of the posteriors of a split, with shape (N, D), on the CPU."""
+        if name not in self._codes:
+            self._codes[name] = encode(self.model, self.examples(name)).flatten(1)
+        return self._codes[name]
+
+    @cached_property
+    def reconstructions(self) -> Tensor:
+        """What the model makes of the test images, from these centres: greys in [0, 1], with shape (N, C, H, W)."""
+        return greys.reconstruct(self.model, self.target, self.test)
+
+    def generated(self, count: int) -> Tensor:
+        """New images, the means of the likelihood at draws of the prior: greys in [0, 1], with shape (count, C, H, W).
+
+        Of a model with labels these are drawn as often as test images have them.
+        """
+        labels = None
+        if self.model.classes:
+            known = self.labels("train")
+            with seeded(self.seed_for("labels")):
+                labels = known[torch.randint(len(known), (count,))]
+        context = self.model.context(labels)
+        return greys.sample(self.model, self.target, count, seed=self.seed_for("samples"), context=context)
+
+    def _conditioned(self, examples: Examples, name: SplitName) -> Examples:
+        return examples.conditioned(self.model.context(self.split(name).labels))
