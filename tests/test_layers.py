@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
     {"errors"},
     {"files", "optional", "streams"},
-    {"distributions", "nets", "data", "figures", "tables"},
+    {"distributions", "nets", "data", "figures", "pages", "tables"},
     {"families"},
     {"conditional", "priors"},
     {"models"},
