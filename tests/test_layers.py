@@ -23,7 +23,7 @@ LAYERS = (
     {"config"},
     {"run", "card", "picks"},
     {"evaluation", "experiment", "export", "hub", "progress"},
-    {"request"},
+    {"comparison", "request"},
     {"api", "sklearn"},
     {"cli"},
     {"__main__"},
