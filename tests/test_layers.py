@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
     {"errors"},
     {"files", "optional", "streams"},
-    {"distributions", "nets", "data", "figures", "tables"},
+    {"distributions", "nets", "data", "figures", "pages", "tables"},
     {"families"},
     {"conditional", "priors"},
     {"models"},
@@ -23,7 +23,7 @@ LAYERS = (
     {"config"},
     {"run", "card", "picks"},
     {"evaluation", "experiment", "export", "hub", "progress"},
-    {"request"},
+    {"comparison", "request"},
     {"api", "sklearn"},
     {"cli"},
     {"__main__"},
