@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from vaescope.metrics.hamiltonian import Hamiltonian, Path, Point, Tuning, hamil
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError
 from vaescope.metrics.subject import QUICK, Subject
-from vaescope.models import VAE, SemiSupervised
+from vaescope.models import VAE, Flat, SemiSupervised
 from vaescope.nets import MLP
 from vaescope.priors import AutoregressiveFlow, HypersphericalUniform, NormalMixture, UniformCodes, VampPrior
 
@@ -111,7 +112,7 @@ def test_leapfrog_comes_back_when_it_is_turned_around() -> None:
 
 
 def test_leapfrog_preserves_volumes_and_nearly_energy() -> None:
-    size = torch.tensor([0.1, 0.2]).double()
+    size = torch.tensor([0.05, 0.1]).double()
 
     def moved(state: Tensor) -> Tensor:
         end, last = leapfrog(BENT, BENT.at(state[:, None, :2]), state[:, None, 2:], 0.6, size, 8)
@@ -128,10 +129,10 @@ def test_leapfrog_preserves_volumes_and_nearly_energy() -> None:
     assert (energy(moved(state)) - energy(state)).abs().item() < 0.05
 
 
-@pytest.mark.parametrize("size", [0.3, 0.9])
+@pytest.mark.parametrize("size", [0.3, 1.3])
 def test_transitions_leave_a_gaussian_as_it_is(size: float) -> None:
     """Even with long steps, half of which are refused. Chains that start elsewhere come to the same moments."""
-    for z in (TARGET.sample((4000, 1)), torch.full((4000, 1, 2), 4.0).double()):
+    for z in (TARGET.sample((3000, 1)), torch.full((3000, 1, 2), 4.0).double()):
         point, chances = NORMAL.at(z), []
         for _ in range(15):
             point, chance = hamiltonian(NORMAL, point, 1.0, torch.tensor(size).double(), 5)
@@ -186,19 +187,19 @@ def test_from_the_exact_posterior_every_weight_is_exact() -> None:
 @pytest.mark.parametrize("schedule", [linear, sigmoidal])
 def test_from_the_prior_the_weights_of_a_linear_model_have_the_exact_mean(schedule: Callable[[int], Tensor]) -> None:
     model, x, exact = linear_model()
-    found = annealed_bound(model, Examples(x[:20]), Annealing(40, 40, 4, "prior", schedule))
+    found = annealed_bound(model, Examples(x[:20]), Annealing(30, 40, 3, "prior", schedule))
     assert mean_within((found.weights - exact[:20]).exp().mean(0), 1, errors=3)
     off = found.bound() - exact[:20]
-    assert off.abs().mean() < 0.1
+    assert off.abs().mean() < 0.3
     assert ((found.acceptance > 0.4) & (found.acceptance < 0.9)).all()
 
 
 @pytest.mark.parametrize("start", ["posterior", "prior"])
 def test_the_likelihood_of_binary_images_is_met(start: Any) -> None:
     quadrature = Quadrature()
-    chosen = torch.arange(0, 256, 5)
+    chosen = torch.arange(0, 256, 8)
     exact = quadrature.log_likelihood()[chosen]
-    found = annealed_bound(quadrature.model(), Examples(quadrature.images()[chosen]), Annealing(10, 50, 4, start))
+    found = annealed_bound(quadrature.model(), Examples(quadrature.images()[chosen]), Annealing(8, 50, 3, start))
     ratio = (found.weights - exact).exp()
     assert mean_within(ratio.mean(0), 1, errors=3)
     error = ratio.std(0) / math.sqrt(50)
@@ -228,10 +229,9 @@ def test_images_and_chains_that_do_not_fit_together_are_taken_in_turns(monkeypat
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(annealed, "TOGETHER", 3)
     found = annealed_bound(
-        model, Examples(x[:3]), Annealing(5, 7, 2, "prior"), tick=lambda done, total: told.append((done, total))
+        model, Examples(x[:3]), Annealing(5, 7, 2), tick=lambda done, total: told.append((done, total))
     )
-    assert found.weights.shape == (7, 3)
-    assert (found.bound() - exact[:3]).abs().max() < 2
+    torch.testing.assert_close(found.weights, exact[:3].expand(7, -1), atol=1e-9, rtol=0)
     assert [done for done, _ in told] == list(range(1, told[-1][1] + 1))
     simulated_bounds(model, 2, how=Annealing(5, 7, 2), tick=lambda done, total: told.append((done, total)))
     assert told[-1][0] == told[-1][1]
@@ -258,15 +258,13 @@ def test_the_seed_decides_and_training_goes_on_untouched(tiny: Callable[..., VAE
     ("choices", "targets"),
     [
         ({}, "binary"),
-        ({"labels": True, "posterior": InverseAutoregressive}, "binary"),
+        ({"labels": True, "posterior": partial(InverseAutoregressive, transforms=1)}, "binary"),
         ({"prior": NormalMixture, "likelihood": DiscretisedLogistic}, "grey"),
         ({"prior": AutoregressiveFlow, "likelihood": Gaussian}, "centred"),
         ({"prior": VampPrior}, "grey"),
     ],
 )
 def test_the_metric_measures_models_of_many_kinds(choices: dict, targets: Any, images: ImageSet) -> None:
-    from vaescope.models import Flat
-
     model = Flat(2, MLP(width=16), **choices)((1, 28, 28), len(images.classes))
     scores = {score.name: score for score in ais(Subject(model, TARGETS[targets](), images, LITTLE))}
     assert list(scores) == ["nll", "importance", "acceptance", "simulated_forward", "simulated_backward", "gap"]
@@ -280,8 +278,6 @@ def test_the_metric_measures_models_of_many_kinds(choices: dict, targets: Any, i
 
 
 def test_where_there_are_no_such_chains_the_reason_is_told(images: ImageSet) -> None:
-    from vaescope.models import Flat
-
     reasons = {
         "sphere": Flat(3, MLP(width=16), HypersphericalUniform, PowerSpherical),
         "8 codes": Flat(2, MLP(width=16), UniformCodes, CategoricalCodes),

@@ -37,7 +37,7 @@ from torch.distributions import Distribution
 from vaescope.data.examples import Examples
 from vaescope.errors import UsageError
 from vaescope.metrics.bound import NATS, of_labels
-from vaescope.metrics.hamiltonian import ROUNDS, Hamiltonian, Path, Transition, Tuning
+from vaescope.metrics.hamiltonian import Hamiltonian, Path, Transition, Tuning
 from vaescope.metrics.importance import importance_bound
 from vaescope.metrics.score import InapplicableError, Score, mean_score
 from vaescope.metrics.subject import Subject, Tick
@@ -326,7 +326,7 @@ def _parts(
     most = room(model)
     size = max(1, most // how.chains)
     runs = 1 + len(_groups(how.chains, most)) + backwards  # the first is that of the pilots
-    total, done = math.ceil(images / size) * ((how.steps - 1) * runs + ROUNDS - 1), 0
+    total, done = math.ceil(images / size) * (how.steps - 1) * runs, 0
 
     def moved() -> None:
         nonlocal done

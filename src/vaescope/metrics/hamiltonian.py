@@ -153,10 +153,14 @@ class Hamiltonian:
 
     def __call__(self, path: Path, point: Point, beta: float) -> Point:
         """Where chains are next."""
-        size = self.sizes[beta][:, None] * self.scale
-        point, chance = hamiltonian(path, point, beta, size, self.count)
-        self.chances.append(chance.mean(0))
+        point = self.step(path, point, beta, self.sizes[beta])
         self.moved()
+        return point
+
+    def step(self, path: Path, point: Point, beta: float, size: Tensor) -> Point:
+        """Where chains are after steps of some size for each image, with shape (B,)."""
+        point, chance = hamiltonian(path, point, beta, size[:, None] * self.scale, self.count)
+        self.chances.append(chance.mean(0))
         return point
 
     def acceptance(self) -> Tensor:
@@ -168,8 +172,10 @@ WANTED = 0.65
 """The share of transitions that is to be accepted, as in Wu et al. (2017)."""
 RATE = 0.1
 """How much the logarithm of a size changes with the difference from that share."""
-ROUNDS = 20
-"""Transitions at the first density, so that sizes are about right from there on."""
+NEAR = 0.1
+"""How near the share has to be, over all images, before the next density is turned to."""
+ROUNDS = 10
+"""The transitions after which that is done in any case."""
 
 
 class Tuning(Hamiltonian):
@@ -182,9 +188,12 @@ class Tuning(Hamiltonian):
     def __call__(self, path: Path, point: Point, beta: float) -> Point:
         """Where chains are next."""
         size = next(reversed(self.sizes.values()), self.scale.new_ones(len(self.scale)))
-        for _ in range(1 if self.sizes else ROUNDS):
-            self.sizes[beta] = size
-            point = super().__call__(path, point, beta)
-            size = size * (RATE * (self.chances[-1] - WANTED)).exp().to(size.dtype)
+        for _ in range(ROUNDS):
+            point = self.step(path, point, beta, size)
+            off = self.chances[-1] - WANTED
+            size = size * (RATE * off).exp().to(size.dtype)
+            if off.mean().abs() < NEAR:
+                break
         self.sizes[beta] = size
+        self.moved()
         return point
