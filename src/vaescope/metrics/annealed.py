@@ -50,6 +50,8 @@ VALUES = 2**20
 """Values of images that are decoded at once, for what gradients need of each is kept in memory."""
 PILOTS = 4
 """Chains for each image that find the sizes of leapfrog steps and are thrown away."""
+STOPS = 50
+"""At most so many steps of theirs, between which sizes hardly change."""
 DRAWS = 100
 """Draws that tell how wide the distribution is at which chains start."""
 
@@ -93,7 +95,7 @@ class Annealing:
 
     steps: int = 1000
     chains: int = 16
-    leapfrogs: int = 10
+    leapfrogs: int = 5
     start: Literal["posterior", "prior"] = "posterior"
     schedule: Schedule = linear
 
@@ -289,7 +291,7 @@ class _Ladder:
         self.betas = how.schedule(how.steps)
         scale = self.initial.sample(torch.Size((DRAWS,))).std(0).expand(len(x), -1)
         pilot = Tuning(scale, {}, how.leapfrogs, moved)
-        annealed_log_weights(self.path, self.draw(PILOTS), self.betas, pilot)
+        annealed_log_weights(self.path, self.draw(PILOTS), how.schedule(min(STOPS, how.steps)), pilot)
         self.transition = Hamiltonian(scale, pilot.sizes, how.leapfrogs, moved)
 
     def draw(self, chains: int) -> Tensor:
@@ -325,8 +327,8 @@ def _parts(
     """The rows of the images that are looked at together, and what to call after each of their transitions."""
     most = room(model)
     size = max(1, most // how.chains)
-    runs = 1 + len(_groups(how.chains, most)) + backwards  # the first is that of the pilots
-    total, done = math.ceil(images / size) * (how.steps - 1) * runs, 0
+    runs = (how.steps - 1) * (len(_groups(how.chains, most)) + backwards)
+    total, done = math.ceil(images / size) * (min(STOPS, how.steps) - 1 + runs), 0
 
     def moved() -> None:
         nonlocal done

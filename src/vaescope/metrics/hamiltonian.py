@@ -135,11 +135,12 @@ def hamiltonian(path: Path, point: Point, beta: float, size: Tensor, count: int)
 
 @dataclass
 class Hamiltonian:
-    """Transitions whose leapfrog steps have a size of their own at every density of a path, see :func:`tuned`.
+    """Transitions whose leapfrog steps have a size of their own along a path, as :class:`Tuning` finds it.
 
     Args:
         scale: How wide the density is in each latent, with shape (B, D).
-        sizes: For every beta the size of a step for each image, in units of the scale, with shape (B,).
+        sizes: For some betas the size of a step for each image, in units of the scale, with shape (B,). Every other
+            beta has that of the nearest.
         count: The number of leapfrog steps.
         moved: Is called after every transition.
         chances: The mean probability of acceptance of every transition so far, each with shape (B,).
@@ -147,13 +148,14 @@ class Hamiltonian:
 
     scale: Tensor
     sizes: dict[float, Tensor]
-    count: int = 10
+    count: int = 5
     moved: Callable[[], None] = lambda: None
     chances: list[Tensor] = field(default_factory=list)
 
     def __call__(self, path: Path, point: Point, beta: float) -> Point:
         """Where chains are next."""
-        point = self.step(path, point, beta, self.sizes[beta])
+        nearest = min(self.sizes, key=lambda known: abs(known - beta))
+        point = self.step(path, point, beta, self.sizes[nearest])
         self.moved()
         return point
 
