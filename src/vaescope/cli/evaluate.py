@@ -29,6 +29,7 @@ def evaluate(words: Sequence[str]) -> int:
     made.add_argument("--quick", action="store_true", help="look at fewer images, for less than 20 seconds in all")
     made.add_argument("--metrics", help="only these, with commas between them (all but those marked *)")
     made.add_argument("--samples", type=positive, help="draws for each image in the importance weighted bound (500)")
+    made.add_argument("--anneal", type=positive, help="steps of each chain in annealed importance sampling (1,000)")
     made.add_argument("--seed", type=seed, default=0, help="decides all draws (0)")
     made.add_argument("--json", action="store_true", help="print what is written to evaluation.json")
     asked = made.parse_args(words)
@@ -37,6 +38,8 @@ def evaluate(words: Sequence[str]) -> int:
     effort = QUICK if asked.quick else FULL
     if asked.samples is not None:
         effort = replace(effort, samples=asked.samples)
+    if asked.anneal is not None:
+        effort = replace(effort, anneal=asked.anneal)
     with Steps() as progress:
         found = measure(run, names, effort, asked.seed, report, progress)
     if asked.json:

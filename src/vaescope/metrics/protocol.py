@@ -7,6 +7,7 @@ a line here.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from vaescope.metrics.annealed import ais
 from vaescope.metrics.bound import evidence
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject
@@ -33,5 +34,6 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "elbo": Metric("Likelihood", "the evidence lower bound and its two parts", evidence),
+    "ais": Metric("Likelihood", "log p(x) by annealed importance sampling, bounded from both sides", ais, asked=True),
 }
 """Every metric by its name."""
