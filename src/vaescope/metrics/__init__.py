@@ -3,20 +3,23 @@
 from vaescope.metrics.accuracy import accuracy
 from vaescope.metrics.bits import bits_per_dim
 from vaescope.metrics.bound import Bound, average, negative_elbo, of_labels
-from vaescope.metrics.importance import importance_bound
+from vaescope.metrics.importance import Weights, importance_bound, importance_weights, weighing
 from vaescope.metrics.latents import Anatomy, anatomy, examine
 from vaescope.metrics.neighbours import neighbour_accuracy
 
 __all__ = [
     "Anatomy",
     "Bound",
+    "Weights",
     "accuracy",
     "anatomy",
     "average",
     "bits_per_dim",
     "examine",
     "importance_bound",
+    "importance_weights",
     "negative_elbo",
     "neighbour_accuracy",
     "of_labels",
+    "weighing",
 ]

@@ -6,8 +6,8 @@ linear layer, with logits :math:`a = W h + b`, most of it need not be done pixel
 .. math:: \log p(x \mid z) = \langle x, a \rangle - \sum_i \log(1 + e^{a_i})
           = \langle W^\top x, h \rangle + \langle b, x \rangle - \sum_j \log \prod_{i \in G_j} (1 + e^{a_i})
 
-The vector :math:`W^\top x` is computed once for each image, and a group :math:`G_j` of four pixels shares a logarithm. A
-mixture of diagonal normals is scored by products of matrices. Everything else is left to its distribution.
+The vector :math:`W^\top x` is computed once for each image, and a group :math:`G_j` of four pixels shares a logarithm.
+A mixture of diagonal normals is scored by products of matrices. Everything else is left to its distribution.
 """
 
 from collections.abc import Callable
@@ -89,14 +89,15 @@ def density(p: Distribution) -> Callable[[Tensor], Tensor]:
     Args:
         p: The distribution, such as a prior, without batch axes.
     """
-    components = p.component_distribution if isinstance(p, MixtureSameFamily) else None
-    exact = None if components is None or len(components.batch_shape) != 1 else doubled(components)
+    if not isinstance(p, MixtureSameFamily) or len(p.component_distribution.batch_shape) != 1:
+        return p.log_prob
+    exact, shares = doubled(p.component_distribution), p.mixture_distribution.logits.double()
     if exact is None:
         return p.log_prob
-    loc, scale, logits = exact.base_dist.loc, exact.base_dist.scale, p.mixture_distribution.logits.double()
+    loc, scale = exact.base_dist.loc, exact.base_dist.scale
 
     def mixed(z: Tensor) -> Tensor:
-        pairs = normal_pairs(z.double().flatten(0, -2), loc, scale) + logits
+        pairs = normal_pairs(z.double().flatten(0, -2), loc, scale) + shares
         return pairs.to(z.dtype).logsumexp(1).view(z.shape[:-1])
 
     return mixed

@@ -3,8 +3,8 @@ r"""The importance weighted bound of a split, with many draws for each image.
 .. math:: \log p(x) \ge \mathbb{E} \log \frac{1}{K} \sum_k w_k, \quad
           w_k = \frac{p(x, z_k)}{q(z_k \mid x)}, \quad z_k \sim q(z \mid x)
 
-It rises with K towards :math:`\log p(x)`, and no model is the better for it: it is the measure that is tighter. How tight
-it is, the weights themselves tell: the effective sample size
+It rises with K towards :math:`\log p(x)`, and no model is the better for it: it is the measure that is tighter. How
+tight it is, the weights themselves tell: the effective sample size
 
 .. math:: \mathrm{ESS} = \frac{(\sum_k w_k)^2}{\sum_k w_k^2}
 
@@ -66,7 +66,7 @@ def importance_bound(
     model: VAE,
     examples: Examples,
     samples: int = 100,
-    images: int = 200,
+    images: int = 50,
     seed: int = 0,
     draws: Draws = fresh,
 ) -> Tensor:
@@ -76,7 +76,8 @@ def importance_bound(
         model: The model.
         examples: N images as the model is shown them.
         samples: The number K of draws for each image.
-        images: How many images to look at together.
+        images: How many images to look at together: they are encoded once, and no more than a few draws of each are
+            decoded at a time.
         seed: Decides the draws, if they are fresh.
         draws: Where they come from.
 
@@ -93,7 +94,7 @@ def importance_weights(
     model: VAE,
     examples: Examples,
     samples: int = 100,
-    images: int = 200,
+    images: int = 50,
     seed: int = 0,
     draws: Draws = fresh,
     tick: Callable[[int, int], None] = lambda done, total: None,
@@ -104,7 +105,8 @@ def importance_weights(
         model: The model.
         examples: N images as the model is shown them.
         samples: The number K of draws for each image.
-        images: How many images to look at together.
+        images: How many images to look at together: they are encoded once, and no more than a few draws of each are
+            decoded at a time.
         seed: Decides the draws, if they are fresh.
         draws: Where they come from.
         tick: Is told how many of how many images are done.

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vaescope.metrics.bound import evidence
+from vaescope.metrics.floors import floors
+from vaescope.metrics.likelihood import binarisation, iwae
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject
 
@@ -33,5 +35,8 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "elbo": Metric("Likelihood", "the evidence lower bound and its two parts", evidence),
+    "iwae": Metric("Likelihood", "the importance weighted bound, and how tight it is", iwae),
+    "binarisation": Metric("Likelihood", "the bound of binary images drawn anew, and its spread", binarisation),
+    "floors": Metric("Likelihood", "the entropy of the data, and independent pixels", floors),
 }
 """Every metric by its name."""
