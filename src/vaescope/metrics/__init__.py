@@ -11,7 +11,7 @@ from vaescope.metrics.annealed import (
 )
 from vaescope.metrics.bits import bits_per_dim
 from vaescope.metrics.bound import Bound, average, negative_elbo, of_labels
-from vaescope.metrics.importance import importance_bound
+from vaescope.metrics.importance import Weights, importance_bound, importance_weights, weighing
 from vaescope.metrics.latents import Anatomy, anatomy, examine
 from vaescope.metrics.neighbours import neighbour_accuracy
 
@@ -21,6 +21,7 @@ __all__ = [
     "Annealing",
     "Bound",
     "Enclosed",
+    "Weights",
     "accuracy",
     "anatomy",
     "annealed_bound",
@@ -29,8 +30,10 @@ __all__ = [
     "bits_per_dim",
     "examine",
     "importance_bound",
+    "importance_weights",
     "negative_elbo",
     "neighbour_accuracy",
     "of_labels",
     "simulated_bounds",
+    "weighing",
 ]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from vaescope.metrics.annealed import ais
 from vaescope.metrics.bound import evidence
+from vaescope.metrics.floors import floors
+from vaescope.metrics.likelihood import binarisation, iwae
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject
 
@@ -35,5 +37,8 @@ class Metric:
 METRICS: dict[str, Metric] = {
     "elbo": Metric("Likelihood", "the evidence lower bound and its two parts", evidence),
     "ais": Metric("Likelihood", "log p(x) by annealed importance sampling, bounded from both sides", ais, asked=True),
+    "iwae": Metric("Likelihood", "the importance weighted bound, and how tight it is", iwae),
+    "binarisation": Metric("Likelihood", "the bound of binary images drawn anew, and its spread", binarisation),
+    "floors": Metric("Likelihood", "the entropy of the data, and independent pixels", floors),
 }
 """Every metric by its name."""
