@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vaescope.metrics.bound import evidence
+from vaescope.metrics.carried import latents
+from vaescope.metrics.neighbours import neighbours
+from vaescope.metrics.probe import probe
+from vaescope.metrics.reconstruction import reconstruction
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject
 
@@ -33,5 +37,9 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "elbo": Metric("Likelihood", "the evidence lower bound and its two parts", evidence),
+    "reconstruction": Metric("Reconstruction", "squared error and structural similarity", reconstruction),
+    "latents": Metric("Representation", "active units and the parts of the rate", latents),
+    "probe": Metric("Representation", "the accuracy of a linear probe on the codes", probe),
+    "neighbours": Metric("Representation", "the accuracy of a vote among nearest neighbours", neighbours),
 }
 """Every metric by its name."""
