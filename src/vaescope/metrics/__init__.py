@@ -12,8 +12,16 @@ from vaescope.metrics.annealed import (
 from vaescope.metrics.bits import bits_per_dim
 from vaescope.metrics.bound import Bound, average, negative_elbo, of_labels
 from vaescope.metrics.importance import Weights, importance_bound, importance_weights, weighing
+from vaescope.metrics.accuracy import accuracy, wilson
+from vaescope.metrics.bits import bits_per_dim
+from vaescope.metrics.bound import Bound, average, negative_elbo, of_labels
+from vaescope.metrics.carried import RateParts, rate_parts
+from vaescope.metrics.embeddings import Principal, principal_axes
+from vaescope.metrics.importance import importance_bound
 from vaescope.metrics.latents import Anatomy, anatomy, examine
-from vaescope.metrics.neighbours import neighbour_accuracy
+from vaescope.metrics.neighbours import nearest, neighbour_accuracy, vote
+from vaescope.metrics.probe import Probe, best_probe, fit_probes
+from vaescope.metrics.reconstruction import psnr, squared_errors
 
 __all__ = [
     "Anatomy",
@@ -22,13 +30,18 @@ __all__ = [
     "Bound",
     "Enclosed",
     "Weights",
+    "Principal",
+    "Probe",
+    "RateParts",
     "accuracy",
     "anatomy",
     "annealed_bound",
     "annealed_log_weights",
     "average",
+    "best_probe",
     "bits_per_dim",
     "examine",
+    "fit_probes",
     "importance_bound",
     "importance_weights",
     "negative_elbo",
@@ -36,4 +49,14 @@ __all__ = [
     "of_labels",
     "simulated_bounds",
     "weighing",
+    "nearest",
+    "negative_elbo",
+    "neighbour_accuracy",
+    "of_labels",
+    "principal_axes",
+    "psnr",
+    "rate_parts",
+    "squared_errors",
+    "vote",
+    "wilson",
 ]

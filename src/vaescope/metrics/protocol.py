@@ -11,6 +11,10 @@ from vaescope.metrics.annealed import ais
 from vaescope.metrics.bound import evidence
 from vaescope.metrics.floors import floors
 from vaescope.metrics.likelihood import binarisation, iwae
+from vaescope.metrics.carried import latents
+from vaescope.metrics.neighbours import neighbours
+from vaescope.metrics.probe import probe
+from vaescope.metrics.reconstruction import reconstruction
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject
 
@@ -40,5 +44,9 @@ METRICS: dict[str, Metric] = {
     "iwae": Metric("Likelihood", "the importance weighted bound, and how tight it is", iwae),
     "binarisation": Metric("Likelihood", "the bound of binary images drawn anew, and its spread", binarisation),
     "floors": Metric("Likelihood", "the entropy of the data, and independent pixels", floors),
+    "reconstruction": Metric("Reconstruction", "squared error and structural similarity", reconstruction),
+    "latents": Metric("Representation", "active units and the parts of the rate", latents),
+    "probe": Metric("Representation", "the accuracy of a linear probe on the codes", probe),
+    "neighbours": Metric("Representation", "the accuracy of a vote among nearest neighbours", neighbours),
 }
 """Every metric by its name."""
