@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaescope.card import describe
 from vaescope.data.fetch import Report, log
 from vaescope.data.own import from_arrays
 from vaescope.errors import UsageError
@@ -25,6 +24,7 @@ from vaescope.experiment import train as train_run
 from vaescope.progress import Download, display
 from vaescope.request import expand_data, of_source, options, request
 from vaescope.run import Run
+from vaescope.summary import describe
 
 
 def train(

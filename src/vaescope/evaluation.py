@@ -13,8 +13,6 @@ itself how it was measured. The files are written after every metric, so that an
 
 import hashlib
 import json
-import os
-import platform
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,17 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from vaescope import __version__
 from vaescope.choices import unknown
 from vaescope.data.fetch import Report, log
+from vaescope.data.own.folder import printable
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
 from vaescope.metrics.subject import FULL, Effort, Subject
-from vaescope.run import Run, one_line
+from vaescope.run import Run, machine, one_line
 
 FORMAT = 1
 FILE, EACH = "evaluation.json", "evaluation.npz"
@@ -131,7 +128,7 @@ def evaluate(
     chosen = choose(names)
     known = load_kept(run)
     subject = Subject(run.model, run.target, run.data(report), effort, seed)
-    found = replace(known, data=subject.images.title, machine=machine(run))
+    found = replace(known, data=subject.images.title, machine=machine(run.model))
     for turn, name in enumerate(chosen):
         progress(name, turn / len(chosen))
         subject.tick = partial(_moved, progress, name, turn, len(chosen))
@@ -205,7 +202,7 @@ def load(folder: Path) -> Evaluation:
     if not path.is_file():
         raise UsageError(f"{folder} holds no {FILE}: run `vaescope evaluate {folder}` first")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"), object_hook=_printable)
         if record["format"] != FORMAT:
             raise UsageError(f"{path} has format {record['format']}, but this version reads {FORMAT}")
         each = _each(folder / EACH)
@@ -233,11 +230,9 @@ def save(evaluation: Evaluation, folder: Path) -> None:
         temporary.write_text(json.dumps(evaluation.record(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def machine(run: Run) -> str:
-    """What a run is measured on, in words."""
-    device = next(run.model.parameters()).device.type
-    cores = f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
-    return f"{cores}, vaescope {__version__}, torch {torch.__version__} on {device}"
+def _printable(record: dict[str, Any]) -> dict[str, Any]:
+    """A record whose words cannot steer a terminal, wherever the file came from."""
+    return {printable(key): printable(value) if isinstance(value, str) else value for key, value in record.items()}
 
 
 def _parse(name: str, content: dict[str, Any], each: Mapping[str, np.ndarray]) -> Measured:

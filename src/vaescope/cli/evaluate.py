@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vaescope.card import update_card
 from vaescope.cli.options import Parser, positive, report, seed
 from vaescope.evaluation import FILE, table
 from vaescope.evaluation import evaluate as measure
@@ -34,6 +35,7 @@ def evaluate(words: Sequence[str]) -> int:
         effort = replace(effort, samples=asked.samples)
     with Steps() as progress:
         found = measure(run, names, effort, asked.seed, report, progress)
+    update_card(run)
     if asked.json:
         print(json.dumps(found.record(), ensure_ascii=False, indent=1))
     else:
