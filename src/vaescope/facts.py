@@ -3,6 +3,7 @@
 Model cards and reports say the same because both ask here. All is read from the folder, the images need not be there.
 """
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,6 @@ from vaescope.data.sources import NAMED
 from vaescope.evaluation import Evaluation
 from vaescope.metrics import Bound, of_labels
 from vaescope.metrics.bound import NATS
-from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import Score
 from vaescope.observers import read_lines
 from vaescope.outline import count
@@ -28,6 +28,11 @@ def title_of(run: Run) -> str:
 def name_of(run: Run) -> str:
     """What a run is called: the name of its folder."""
     return run.folder.resolve().name
+
+
+def shown(run: Run) -> str:
+    """The path of a run as a word of a command line."""
+    return shlex.quote(str(run.folder))
 
 
 def test_line(run: Run) -> dict[str, Any]:
@@ -148,6 +153,6 @@ def _sentence(text: str) -> str:
 def grouped(evaluation: Evaluation) -> dict[str, list[Score]]:
     """The scores by the heading that they stand under, in the order of the protocol."""
     groups: dict[str, list[Score]] = {}
-    for name, score in evaluation.scores():
-        groups.setdefault(METRICS[name].group if name in METRICS else "Others", []).append(score)
-    return groups
+    for measured in evaluation.metrics.values():
+        groups.setdefault(measured.group or "Others", []).extend(measured.scores)
+    return {group: scores for group, scores in groups.items() if scores}

@@ -1,17 +1,21 @@
-"""``vaescope evaluate``: measure a trained model."""
+"""``vaescope evaluate`` and ``report``: measure a trained model, and tell what came of it."""
 
 import json
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from vaescope.card import update_card
-from vaescope.cli.options import Parser, positive, report, seed
+from vaescope.cli.options import Parser, output, positive, seed, writing
+from vaescope.cli.options import report as tell
 from vaescope.evaluation import FILE, table
 from vaescope.evaluation import evaluate as measure
+from vaescope.files import atomic_file
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.subject import FULL, QUICK
 from vaescope.progress import Steps
+from vaescope.report import report_html
 from vaescope.run import Run
 
 
@@ -34,7 +38,7 @@ def evaluate(words: Sequence[str]) -> int:
     if asked.samples is not None:
         effort = replace(effort, samples=asked.samples)
     with Steps() as progress:
-        found = measure(run, names, effort, asked.seed, report, progress)
+        found = measure(run, names, effort, asked.seed, tell, progress)
     update_card(run)
     if asked.json:
         print(json.dumps(found.record(), ensure_ascii=False, indent=1))
@@ -47,3 +51,25 @@ def evaluate(words: Sequence[str]) -> int:
 def listed() -> str:
     """Every metric with what it measures, for the help."""
     return "\n".join(f"  {name + ('*' if metric.asked else ''):<16} {metric.what}" for name, metric in METRICS.items())
+
+
+def report(words: Sequence[str]) -> int:
+    """Runs ``vaescope report``."""
+    made = Parser(
+        "Write a page that shows what a run was trained on, what it learned, and what its numbers mean: one HTML file\n"
+        "that needs nothing beside it. Measure the run first (vaescope evaluate) to have all numbers in it.",
+        "vaescope report runs/main --open",
+        "vaescope report",
+    )
+    made.add_argument("run", type=Path, help="the run folder")
+    made.add_argument("-o", "--out", type=Path, help="a .html file (RUN/report.html)")
+    made.add_argument("--open", action="store_true", help="show it in a browser")
+    asked = made.parse_args(words)
+    run = Run.load(asked.run)
+    out = output(asked.out or run.folder / "report.html", (".html",))
+    with writing(out), atomic_file(out) as temporary:
+        temporary.write_text(report_html(run), encoding="utf-8")
+    print(out)
+    if asked.open:
+        webbrowser.open(out.resolve().as_uri())
+    return 0
