@@ -100,6 +100,16 @@ def warning(text: str) -> Html:
     return Html(f"<p class=warning>{escape(text)}</p>")
 
 
+def lead(text: str) -> Html:
+    """The first paragraph of a page, which says it all."""
+    return Html(f"<p class=lead>{escape(text)}</p>")
+
+
+def lines(parts: Iterable[str]) -> Html:
+    """HTML or text, each on a line of its own."""
+    return Html("<br>\n".join(map(escape, parts)))
+
+
 def paragraph(text: str) -> Html:
     """A paragraph of text, at most 70 characters wide."""
     return Html(f"<p>{escape(text)}</p>")
@@ -185,6 +195,9 @@ thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
 .group th { padding-top: 1.3rem; color: var(--accent); }
 .number { text-align: right; padding-right: 0; padding-left: 1.2rem; }
 td.number { white-space: nowrap; }
+.number + * { padding-left: .9rem; }
+.lead { font-size: 1.1rem; }
+nav { margin: 1.5rem 0; }
 strong { font-weight: 650; }
 code, pre { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--band);
   border-radius: 3px; }
@@ -196,6 +209,7 @@ details { margin: 1rem 0; }
 summary { cursor: pointer; color: var(--accent); }
 .warning { border-left: 4px solid var(--accent); background: var(--band); padding: .6rem 1rem; }
 figure { margin: 1.5rem 0; break-inside: avoid; }
+figure img { max-height: 46rem; }
 img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; image-rendering: auto; }
 footer { margin-top: 3.5rem; border-top: 1px solid var(--line); padding-top: .75rem; }
 @media print {
@@ -206,6 +220,8 @@ footer { margin-top: 3.5rem; border-top: 1px solid var(--line); padding-top: .75
   main { max-width: none; padding: 0; }
   .wide { overflow: visible; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  figure img { max-height: 120mm; }
+  nav { display: none; }
   details::details-content { content-visibility: visible; block-size: auto; }
   tr { break-inside: avoid; }
   h2, h3, .group { break-after: avoid; }

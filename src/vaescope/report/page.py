@@ -41,6 +41,7 @@ def report_html(run: Run) -> str:
     shelf = Shelf(known)
     minded = cautions(known)
     parts = [
+        headline(known),
         shelf.figure("samples.png"),
         contents(bool(minded)),
         trained(known),
@@ -53,9 +54,7 @@ def report_html(run: Run) -> str:
         again(known),
     ]
     footer = f"run {name_of(run)} · step {run.step:,} · {how_scored(run)} · vaescope {__version__}"
-    return pages.page(
-        f"{name_of(run)}: {kind(run)} of {title_of(run)}", pages.joined(parts), note=headline(known), footer=footer
-    )
+    return pages.page(f"{name_of(run)}: {kind(run)} of {title_of(run)}", pages.joined(parts), footer=footer)
 
 
 def kind(run: Run) -> str:
@@ -63,7 +62,7 @@ def kind(run: Run) -> str:
     return "an autoencoder" if run.model.posterior.family.degenerate else "a VAE"
 
 
-def headline(known: Known) -> str:
+def headline(known: Known) -> Html:
     """What was trained on what, with its most important number."""
     run, bound = known.run, known.bound
     images = f"{run.origin.counts['train']:,} images of " if "train" in run.origin.counts else ""
@@ -71,8 +70,10 @@ def headline(known: Known) -> str:
     who = f"{kind(run)[0].upper()}{kind(run)[1:]} with {latents} and {count(run.model):,} parameters"
     what = f"{who}, trained on {images}{title_of(run)}"
     if bound is None:
-        return f"{what}. Training was interrupted before the test images were scored."
-    return f"{what}. Test {bound.name}: {bound}; {bound.images:,} test {how_scored(run)}."
+        return pages.lead(f"{what}. Training was interrupted before the test images were scored.")
+    number, _, parts = str(bound).partition(" nats")
+    first = pages.strong(f"test {bound.name} {number} nats")
+    return pages.lead(pages.joined([f"{what}:", first, f"{parts}; {bound.images:,} test {how_scored(run)}."]))
 
 
 def contents(minded: bool) -> Html:
@@ -177,17 +178,17 @@ def row(score: Score) -> list[str]:
     """One score. Numbers of the data alone stand back."""
     title = pages.muted(f"{score.title} (of the data)") if score.of_data else pages.escape(score.title)
     if score.warning:
-        title = Html(f"{title} {pages.strong('⚠ ' + score.warning)}")
+        title = pages.lines([title, pages.strong(f"⚠ {score.warning}")])
     value = written(score)
     return [title, pages.muted(value) if score.of_data else value, score.unit, f"{score.count:,} {score.cases}"]
 
 
-def protocols(scores: Sequence[Score]) -> str:
+def protocols(scores: Sequence[Score]) -> Html:
     """How scores were measured, each way once."""
     ways: dict[str, list[str]] = {}
     for score in scores:
         ways.setdefault(score.protocol, []).append(score.title)
-    return " ".join(f"{', '.join(titles)}: {way}." for way, titles in ways.items())
+    return pages.lines(f"{', '.join(titles)}: {way}." for way, titles in ways.items())
 
 
 def glossary(known: Known) -> Html:
