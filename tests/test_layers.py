@@ -26,7 +26,7 @@ LAYERS = (
     {"facts"},
     {"card"},
     {"experiment", "report"},
-    {"request"},
+    {"comparison", "request"},
     {"api", "sklearn"},
     {"cli"},
     {"__main__"},

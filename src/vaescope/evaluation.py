@@ -22,11 +22,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vaescope import pages
 from vaescope.choices import unknown
 from vaescope.data.fetch import Report, log
 from vaescope.data.own.folder import printable
@@ -100,6 +102,12 @@ class Evaluation:
     def find(self, path: str) -> Score | None:
         """The score that is called ``metric.name`` or just ``name``, if there is one."""
         return next((score for name, score in self.scores() if path in (score.name, f"{name}.{score.name}")), None)
+
+    def __str__(self) -> str:
+        return table(self)
+
+    def _repr_html_(self) -> str:
+        return html(self)
 
     def record(self) -> dict[str, Any]:
         """The evaluation as what JSON can hold, without the scores of single images."""
@@ -321,6 +329,21 @@ def table(evaluation: Evaluation, names: Iterable[str] | None = None) -> str:
             lines.append(f"  {name}: not measured, {measured.skipped}")
         lines += [line for score in measured.scores for line in _row(score)]
     return "\n".join(lines[1:])
+
+
+def html(evaluation: Evaluation) -> pages.Html:
+    """What was measured, as a table for a notebook or a page."""
+    rows: list[list[str]] = []
+    for group, some in groupby(evaluation.scores(), key=lambda known: _heading(evaluation, known[0])):
+        rows.append([group])
+        for _, score in some:
+            number = f"{written(score)} {score.unit}".rstrip()
+            rows.append([score.title, number, f"{score.count:,} {score.cases}", score.warning or score.protocol])
+    return pages.table(["score", "value", "from", "protocol"], rows, numbers=[1])
+
+
+def _heading(evaluation: Evaluation, name: str) -> str:
+    return METRICS[name].group if name in METRICS else evaluation.metrics[name].group or "Others"
 
 
 def written(score: Score) -> str:

@@ -1,6 +1,7 @@
-"""``vaescope evaluate`` and ``report``: measure a trained model, and tell what came of it."""
+"""``vaescope evaluate``, ``compare`` and ``report``: measure trained models, and tell what came of it."""
 
 import json
+import shutil
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +10,10 @@ from pathlib import Path
 from vaescope.card import update_card
 from vaescope.cli.options import Parser, output, positive, seed, writing
 from vaescope.cli.options import report as tell
+from vaescope.comparison import compare as side_by_side
+from vaescope.comparison import draw, write
+from vaescope.comparison.formats import FORMATS, WIDTH, record, text
+from vaescope.errors import UsageError
 from vaescope.evaluation import FILE, table
 from vaescope.evaluation import evaluate as measure
 from vaescope.files import atomic_file
@@ -33,7 +38,7 @@ def evaluate(words: Sequence[str]) -> int:
     made.add_argument("--json", action="store_true", help="print what is written to evaluation.json")
     asked = made.parse_args(words)
     run = Run.load(asked.run)
-    names = None if asked.metrics is None else [name.strip() for name in asked.metrics.split(",") if name.strip()]
+    names = split(asked.metrics)
     effort = QUICK if asked.quick else FULL
     if asked.samples is not None:
         effort = replace(effort, samples=asked.samples)
@@ -46,6 +51,46 @@ def evaluate(words: Sequence[str]) -> int:
         print(table(found, names))
         print(f"\n{asked.run / FILE}")
     return 0
+
+
+def compare(words: Sequence[str]) -> int:
+    """Runs ``vaescope compare``."""
+    made = Parser(
+        "Put trained models side by side: their scores, whether they differ by more than noise, and what their\n"
+        "configs differ in. It reads the run folders alone, so that they may come from other machines: what\n"
+        "`vaescope evaluate` wrote, or else what training wrote of the test images at its end.",
+        "vaescope compare runs/a runs/b -o comparison.html",
+        "vaescope compare",
+    )
+    made.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="two or more run folders")
+    made.add_argument("--metric", "--metrics", help="only these metrics or scores, with commas between them")
+    made.add_argument("--seeds", action="store_true", help="runs that differ in their seed alone become one column")
+    made.add_argument("-o", "--out", type=Path, help="a .md, .csv or .html file")
+    made.add_argument("--curves", type=Path, help="a .png of the validation curves (in the .html, beside the .md)")
+    made.add_argument("--json", action="store_true", help="print it for programs")
+    asked = made.parse_args(words)
+    for path, endings in ((asked.out, tuple(FORMATS)), (asked.curves, (".png",))):
+        if path is not None:
+            output(path, endings)
+    found = side_by_side(asked.runs, split(asked.metric), asked.seeds)
+    written = [] if asked.out is None else write(found, asked.out)
+    if asked.curves is not None:
+        with writing(asked.curves):
+            if not draw(found, asked.curves):
+                raise UsageError("there are no curves to draw: the runs hold no metrics.jsonl with validations")
+        written.append(asked.curves)
+    if asked.json:
+        print(json.dumps(record(found), ensure_ascii=False, indent=1))
+    elif asked.out is None:
+        print(text(found, max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))))
+    for path in written if not asked.json else []:
+        print(path)
+    return 0
+
+
+def split(names: str | None) -> list[str] | None:
+    """Names with commas between them."""
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
 
 
 def listed() -> str:
