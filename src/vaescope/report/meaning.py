@@ -55,46 +55,48 @@ def cost(known: Known) -> Iterator[str]:
         )
 
 
+def total_of(known: Known, count: int) -> float | None:
+    """-ELBO of so many test images: at the end of training, or as it was measured since."""
+    bound, score = known.bound, known.score("elbo.negative_elbo")
+    if bound is not None and bound.images == count:
+        return bound.negative_elbo
+    return score.value if score is not None and score.count == count else None
+
+
 def unavoidable(known: Known) -> Iterator[str]:
     """What of it no model can avoid."""
-    floor, bound = data_score(known, "entropy", "irreducible", "floor"), known.bound
-    if floor is None or bound is None or bound.negative_elbo is None or floor.count != bound.images:
-        return
-    yield (
-        f"Of these nats {floor.value:.1f} are the randomness of the pixels themselves, which were drawn as black or "
-        f"white from greys: no model can avoid them. The other {bound.negative_elbo - floor.value:.1f} are the model's "
-        "doing: the rate, and what the decoder does not know of the greys."
-    )
+    floor = known.score("floors.entropy")
+    total = None if floor is None else total_of(known, floor.count)
+    if floor is not None and total is not None and known.run.target.discrete:
+        yield (
+            f"Of the {total:.1f} nats of {floor.count:,} test images {floor.value:.1f} are the randomness of the "
+            "pixels themselves, which were drawn as black or white from greys: no model can avoid them. The other "
+            f"{total - floor.value:.1f} are the model's doing: the rate, and what the decoder does not know of the "
+            "greys."
+        )
 
 
 def independent(known: Known) -> Iterator[str]:
     """What images cost without a model of how their pixels hang together."""
-    base, bound = data_score(known, "independent", "baseline"), known.bound
-    if base is None or bound is None or bound.negative_elbo is None or base.count != bound.images:
+    base = known.score("floors.independent_pixels")
+    if base is None:
         return
-    saved = base.value - bound.negative_elbo
-    less = f"the latents save {saved:.1f}" if saved > 0 else "this one has not learned even that"
-    yield f"A model to which all pixels are independent needs {base.value:.1f} nats: {less}."
-
-
-def data_score(known: Known, *words: str) -> Score | None:
-    """The number of the data alone, in nats, whose name holds one of some words."""
-    scores = [score for _, score in known.evaluation.scores() if score.of_data and score.unit == NATS]
-    return next((score for score in scores if any(word in score.name for word in words)), None)
+    total = total_of(known, base.count) if base.unit == NATS else test_line(known.run).get("bits_per_dim")
+    if total is not None:
+        saved = base.value - total
+        less = f"the latents save {saved:.4g}" if saved > 0 else f"this one, at {total:.4g}, has not learned even that"
+        yield f"A model to which all pixels are independent needs {base.value:.4g} {base.unit}: {less}."
 
 
 def tighter(known: Known) -> Iterator[str]:
     """What of the bound is the encoder's doing."""
-    total = known.score("elbo.negative_elbo")
-    tight = known.score("iwae", "importance", "nll", "importance_bound", "log_likelihood")
-    if tight is None or total is None or tight.count != total.count or not tight.value < total.value:
-        return
-    gap = total.value - tight.value
-    yield (
-        f"With many draws of the latents for each image the bound falls from {total.value:.1f} to {tight.value:.1f} "
-        f"nats ({tight.title}): at least {gap:.1f} of them are lost because the encoder's posterior is not the true "
-        "one."
-    )
+    tight, gap = known.score("iwae.iwae"), known.score("iwae.iwae_gap")
+    if tight is not None and gap is not None:
+        yield (
+            f"With many draws of the latents for each image the bound comes down by {gap.value:.1f} nats, to "
+            f"{written(tight)} ({tight.title}): at least so much is lost because the encoder's posterior is not "
+            "the true one."
+        )
 
 
 def latents(known: Known) -> Iterator[str]:
@@ -127,7 +129,7 @@ def compared(known: Known) -> Iterator[str]:
     """What needs no model, beside what the model does."""
     for measured in known.evaluation.metrics.values():
         for score in measured.scores:
-            beside = [other for other in measured.scores if other.of_data and other.name.startswith(f"{score.name}_")]
+            beside = [other for other in measured.scores if other.of_data and _is_like(other, score)]
             if score.of_data or score.better is None or not beside:
                 continue
             others = "; ".join(f"{other.title} {_with_unit(other)}" for other in beside)
@@ -135,6 +137,12 @@ def compared(known: Known) -> Iterator[str]:
                 f"{score.title}: {_with_unit(score)}, where {score.better} is better. To compare with, without this "
                 f"model: {others}."
             )
+
+
+def _is_like(other: Score, score: Score) -> bool:
+    """Whether a number is the same of something else, such as ``probe_pca`` of ``probe``."""
+    alike = other.name.startswith(f"{score.name}_") or other.name.endswith(f"_{score.name}")
+    return alike and other.unit == score.unit
 
 
 def _with_unit(score: Score) -> str:

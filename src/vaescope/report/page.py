@@ -1,7 +1,6 @@
 """The page of a report, section by section."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 
 from vaescope import __version__, pages
@@ -156,8 +155,9 @@ def evaluated(known: Known, shelf: Shelf) -> Html:
     parts: list[str] = [
         paragraph(f"Measured on {known.evaluation.machine}. ± is the standard error, [ ] a 95 % interval.")
     ]
-    for group, pairs in groupby(metrics.items(), key=lambda pair: pair[1].group or "Others"):
-        parts += of_group(group, [(name, measured) for name, measured in pairs], shelf)
+    for group in dict.fromkeys(measured.group for measured in metrics.values()):
+        found = [(name, measured) for name, measured in metrics.items() if measured.group == group]
+        parts += of_group(group or "Others", found, shelf)
     return section("Evaluation", *parts, name="evaluation")
 
 
