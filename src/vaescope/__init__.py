@@ -1,7 +1,8 @@
 """Train a variational autoencoder on images, measure it honestly, and look inside.
 
-``train``, ``load``, ``evaluate`` and ``compare`` are what most programs need; see :mod:`vaescope.api`. They are imported when they are asked for,
-because the model behind them takes seconds to import, and ``vaescope --help`` needs none of it.
+``train``, ``load``, ``evaluate`` and ``compare`` are what most programs need; see :mod:`vaescope.api`. They are
+imported when they are asked for, because the model behind them takes seconds to import, and ``vaescope --help`` needs
+none of it.
 """
 
 from typing import TYPE_CHECKING, Any

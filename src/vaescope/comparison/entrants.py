@@ -127,7 +127,7 @@ def titles(places: Sequence[Path]) -> list[str]:
     """What folders are called: by their names, with as many folders above them as tell them apart."""
 
     def tail(place: Path, depth: int) -> str:
-        return "/".join(place.parts[-depth:])
+        return "/".join(place.parts[-depth:]).replace("//", "/")
 
     def told(place: Path) -> str:
         depths = range(1, len(place.parts) + 1)

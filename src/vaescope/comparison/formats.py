@@ -185,12 +185,7 @@ def _shown(found: Comparison, row: Row, k: int) -> str:
 
 
 def _table(rows: Sequence[Row], first: int, columns: Sequence[tuple[str, list[str], int]]) -> Iterator[str]:
-    heads = [textwrap.wrap(title, w) or [""] for title, _, w in columns]
-    deep = max(map(len, heads))
-    for k in range(deep):
-        names = [[""] * (deep - len(head)) + head for head in heads]
-        cells = (f"  {name[k]:>{w}}" for name, (*_, w) in zip(names, columns, strict=True))
-        yield (" " * first + "".join(cells)).rstrip()
+    yield from (" " * first + names for names in _heads([title for title, *_ in columns], [w for *_, w in columns]))
     place = 0
     for group, some in grouped(rows):
         yield group
@@ -219,16 +214,39 @@ def of_data(found: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _config_lines(found: Comparison, width: int) -> str:
-    """The keys in which the configs differ; long values are cut."""
+    """The keys in which the configs differ, as many columns beside each other as fit; long values are cut."""
     if not found.config:
         return ""
-    first = min(40, max(len(key) for key in found.config) + 2)
-    each = max(10, (width - first) // len(found.columns) - 2)
-    lines = []
-    for key, values in {"": [column.title for column in found.columns], **found.config}.items():
-        cells = "".join(f"  {_cut(value or '–', each):<{each}}" for value in values)
-        lines.append(f"{f'  {_cut(key, first - 2)}':<{first}}{cells}".rstrip())
-    return "\n".join(["What the configs say", *lines])
+    first = min(36, max(len(key) for key in found.config) + 2)
+    together = min(len(found.columns), max(1, (width - first) // 14))
+    each = (width - first) // together - 2
+    lines = ["What the configs say"]
+    for start in range(0, len(found.columns), together):
+        part = slice(start, start + together)
+        lines += [
+            " " * first + names
+            for names in _heads([c.title for c in found.columns[part]], [-each] * len(found.columns[part]))
+        ]
+        for key, values in found.config.items():
+            cells = "".join(f"  {_cut(value or '–', each):<{each}}" for value in values[part])
+            lines.append(f"{f'  {_cut(key, first - 2)}':<{first}}{cells}".rstrip())
+    return "\n".join(lines)
+
+
+def _heads(titles: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    """The names of columns in as many lines as they need, to the right, or to the left of a width that is negative."""
+    names = [textwrap.wrap(_middle(title, 3 * abs(w)), abs(w)) or [""] for title, w in zip(titles, widths, strict=True)]
+    deep = max(map(len, names))
+    filled = [[""] * (deep - len(name)) + name for name in names]
+    for line in zip(*filled, strict=True):
+        cells = (f"  {word:{'<' if w < 0 else '>'}{abs(w)}}" for word, w in zip(line, widths, strict=True))
+        yield "".join(cells).rstrip()
+
+
+def _middle(value: str, width: int) -> str:
+    """A name that is no longer than that; names are often alike at the beginning, so more of the end is kept."""
+    start = width // 3
+    return value if len(value) <= width else f"{value[:start]}…{value[start + 1 - width :]}"
 
 
 def _cut(value: str, width: int) -> str:

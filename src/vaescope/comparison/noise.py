@@ -118,7 +118,7 @@ def tail(value: float, error: float, freedom: float) -> float:
     t = abs(value / error)
     if freedom >= 10_000:
         return math.erfc(t / math.sqrt(2))
-    angles = np.linspace(math.atan(t / math.sqrt(freedom)), math.pi / 2, 20_001)
+    angles = np.linspace(math.atan(t / math.sqrt(freedom)), math.pi / 2, 10_001)
     heights = np.cos(angles).clip(min=0) ** (freedom - 1)
     whole = math.sqrt(math.pi) * math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2))
     area = float((heights[1:] + heights[:-1]).sum() / 2 * (angles[1] - angles[0]))

@@ -16,7 +16,6 @@ References:
     | https://arxiv.org/abs/1509.00519
 """
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,6 +25,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from vaescope.data.examples import Examples
 from vaescope.distributions import centre, diagonal_normal
+from vaescope.distributions.normal import normal_pairs
 from vaescope.families import InverseAutoregressive
 from vaescope.models import VAE, Site, aside
 from vaescope.objectives import dimension_rates, log_mean_exp
@@ -179,24 +179,6 @@ def doubled(q: Distribution) -> Independent | None:
         return None
     loc, scale = q.base_dist.loc.double(), q.base_dist.scale.double()
     return diagonal_normal(loc, scale) if scale.min() > 1e-5 else None
-
-
-def normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """The log-densities of M vectors under N diagonal normals, as three products of matrices instead of M N D terms.
-
-    The squares are multiplied out, which cancels digits where scales are small: it needs double precision.
-
-    Args:
-        z: Shape (M, D).
-        loc: The means, with shape (N, D).
-        scale: The standard deviations, with shape (N, D).
-
-    Returns:
-        Shape (M, N).
-    """
-    weight = scale.square().reciprocal()
-    constant = (loc.square() * weight).sum(1) + 2 * scale.log().sum(1) + loc.shape[1] * math.log(2 * math.pi)
-    return -0.5 * torch.addmm(constant + z.square() @ weight.T, z, (loc * weight).T, alpha=-2)
 
 
 def code_use(levels: Tensor, codes: int) -> tuple[int, tuple[int, ...], tuple[float, ...]]:
