@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaescope.card import describe
+from vaescope.card import update_card
 from vaescope.comparison import Comparison
 from vaescope.comparison import compare as side_by_side
 from vaescope.data.fetch import Report, log
@@ -32,6 +32,7 @@ from vaescope.metrics.subject import FULL, QUICK
 from vaescope.progress import Download, Steps, display
 from vaescope.request import expand_data, of_source, options, request
 from vaescope.run import Run
+from vaescope.summary import describe
 
 
 def train(
@@ -136,10 +137,13 @@ def evaluate(
     known = run if isinstance(run, Run) else load(run)
     names = [metrics] if isinstance(metrics, str) else metrics
     effort = QUICK if quick else FULL
-    if not verbose:
-        return measure(known, names, effort, seed)
-    with Steps() as progress:
-        return measure(known, names, effort, seed, partial(print, file=sys.stderr, flush=True), progress)
+    if verbose:
+        with Steps() as progress:
+            found = measure(known, names, effort, seed, partial(print, file=sys.stderr, flush=True), progress)
+    else:
+        found = measure(known, names, effort, seed)
+    update_card(known)
+    return found
 
 
 def compare(

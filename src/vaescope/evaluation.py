@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import os
-import platform
 import struct
 import time
 import zipfile
@@ -28,18 +27,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from vaescope import __version__, pages
+from vaescope import pages
 from vaescope.choices import unknown
 from vaescope.data.fetch import Report, log
+from vaescope.data.own.folder import printable
 from vaescope.data.rows import Rows, chunks
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
 from vaescope.metrics.subject import FULL, Effort, Subject
-from vaescope.run import Run, one_line
+from vaescope.run import Run, machine, one_line
 
 FORMAT = 1
 FILE, EACH = "evaluation.json", "evaluation.npz"
@@ -177,7 +176,7 @@ def _begun(known: Evaluation, run: Run, subject: Subject) -> Evaluation:
     """What is known at the start: nothing if the test images have changed since."""
     shown = fingerprint(subject.images.test.images)
     kept = known.metrics if known.test_images in ("", shown) else {}
-    return replace(known, data=subject.images.title, machine=machine(run), metrics=kept, test_images=shown)
+    return replace(known, data=subject.images.title, machine=machine(run.model), metrics=kept, test_images=shown)
 
 
 def fingerprint(images: Rows) -> str:
@@ -251,7 +250,7 @@ def load(folder: Path) -> Evaluation:
     if not path.is_file():
         raise UsageError(f"{folder} holds no {FILE}: run `vaescope evaluate {folder}` first")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"), object_hook=_printable)
         if int(record["format"]) != FORMAT:
             raise UsageError(f"{path} has format {int(record['format'])}, but this version reads {FORMAT}")
         each = _each(folder / EACH)
@@ -290,11 +289,9 @@ def save(evaluation: Evaluation, folder: Path) -> None:
         ) from None
 
 
-def machine(run: Run) -> str:
-    """What a run is measured on, in words."""
-    device = next(run.model.parameters()).device.type
-    cores = f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
-    return f"{cores}, vaescope {__version__}, torch {torch.__version__} on {device}"
+def _printable(record: dict[str, Any]) -> dict[str, Any]:
+    """A record whose words cannot steer a terminal, wherever the file came from."""
+    return {printable(key): printable(value) if isinstance(value, str) else value for key, value in record.items()}
 
 
 def _parse(name: str, content: dict[str, Any], each: Mapping[str, np.ndarray]) -> Measured:

@@ -12,7 +12,7 @@ scripts and no links to elsewhere, and forbids the browser to load anything.
 
 import base64
 import html
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 class Html(str):
@@ -46,14 +46,68 @@ def page(title: str, body: str, *, note: str = "", footer: str = "") -> Html:
     )
 
 
-def section(title: str, *parts: str) -> Html:
+def section(title: str, *parts: str, name: str = "") -> Html:
     """A heading with what stands below it.
 
     Args:
         title: The heading.
         parts: HTML, or text.
+        name: What links of the page call it, a word.
     """
-    return Html(f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(map(escape, parts)) + "\n</section>")
+    mark = f' id="{escape(name)}"' if name else ""
+    return Html(f"<section{mark}>\n<h2>{escape(title)}</h2>\n" + "\n".join(map(escape, parts)) + "\n</section>")
+
+
+def joined(parts: Iterable[str]) -> Html:
+    """One after the other, HTML or text."""
+    return Html("\n".join(map(escape, parts)))
+
+
+def heading(title: str) -> Html:
+    """A heading within a section."""
+    return Html(f"<h3>{escape(title)}</h3>")
+
+
+def link(name: str, text: str) -> Html:
+    """A link to a section of the same page."""
+    return Html(f'<a href="#{escape(name)}">{escape(text)}</a>')
+
+
+def listed(items: Iterable[str]) -> Html:
+    """A list of HTML or text."""
+    return Html("<ul>\n" + "\n".join(f"<li>{escape(item)}</li>" for item in items) + "\n</ul>")
+
+
+def code(text: str) -> Html:
+    """Lines to type or to read as they are."""
+    return Html(f"<pre>{escape(text)}</pre>")
+
+
+def fold(title: str, *parts: str) -> Html:
+    """What is shown once its title is clicked, and on paper."""
+    inside = "\n".join(map(escape, parts))
+    return Html(f"<details>\n<summary>{escape(title)}</summary>\n{inside}\n</details>")
+
+
+def terms(meanings: Mapping[str, str]) -> Html:
+    """Words with what they mean."""
+    inside = "\n".join(f"<dt>{escape(term)}</dt>\n<dd>{escape(text)}</dd>" for term, text in meanings.items())
+    return Html(f"<dl>\n{inside}\n</dl>")
+
+
+def warning(text: str) -> Html:
+    """A paragraph that warns."""
+    return Html(f"<p class=warning>{escape(text)}</p>")
+
+
+def lead(text: str) -> Html:
+    """The first paragraph of a page, which says it all."""
+    return Html(f"<p class=lead>{escape(text)}</p>")
+
+
+def lines(parts: Iterable[str]) -> Html:
+    """HTML or text, each on a line of its own."""
+    return Html("<br>\n".join(map(escape, parts)))
 
 
 def paragraph(text: str) -> Html:
@@ -88,18 +142,19 @@ def _row(cells: Sequence[str], kinds: dict[int, str]) -> str:
     return "<tr>" + "".join(f"<td{kinds[k]}>{escape(cell)}</td>" for k, cell in enumerate(cells)) + "</tr>"
 
 
-def figure(png: bytes, caption: str, alt: str) -> Html:
+def figure(content: bytes, caption: str, alt: str) -> Html:
     """A picture that the page itself holds.
 
     Args:
-        png: The content of its PNG file.
+        content: That of its PNG or GIF file.
         caption: What it shows, in words that a student understands.
         alt: What stands for it where it cannot be seen.
     """
-    data = base64.b64encode(png).decode()
+    kind = "gif" if content.startswith(b"GIF8") else "png"
+    data = base64.b64encode(content).decode()
     text = html.escape(alt, quote=True)
     return Html(
-        f'<figure>\n<img src="data:image/png;base64,{data}" alt="{text}">\n'
+        f'<figure>\n<img src="data:image/{kind};base64,{data}" alt="{text}">\n'
         f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
     )
 
@@ -140,12 +195,21 @@ thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; }
 .group th { padding-top: 1.3rem; color: var(--accent); }
 .number { text-align: right; padding-right: 0; padding-left: 1.2rem; }
 td.number { white-space: nowrap; }
+.number + * { padding-left: .9rem; }
+.lead { font-size: 1.1rem; }
+nav { margin: 1.5rem 0; }
 strong { font-weight: 650; }
 code, pre { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--band);
   border-radius: 3px; }
 code { padding: .1em .3em; }
 pre { padding: 1rem; overflow-x: auto; }
+dt { font-weight: 650; margin-top: .8rem; }
+dd { margin: .1rem 0 0; max-width: 70ch; }
+details { margin: 1rem 0; }
+summary { cursor: pointer; color: var(--accent); }
+.warning { border-left: 4px solid var(--accent); background: var(--band); padding: .6rem 1rem; }
 figure { margin: 1.5rem 0; break-inside: avoid; }
+figure img { max-height: 46rem; }
 img { max-width: 100%; height: auto; background: #ffffff; border-radius: 4px; image-rendering: auto; }
 footer { margin-top: 3.5rem; border-top: 1px solid var(--line); padding-top: .75rem; }
 @media print {
@@ -155,6 +219,10 @@ footer { margin-top: 3.5rem; border-top: 1px solid var(--line); padding-top: .75
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
   .wide { overflow: visible; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  figure img { max-height: 120mm; }
+  nav { display: none; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   tr { break-inside: avoid; }
   h2, h3, .group { break-after: avoid; }
 }

@@ -1,21 +1,26 @@
-"""``vaescope evaluate`` and ``compare``: measure a trained model, and put several side by side."""
+"""``vaescope evaluate``, ``compare`` and ``report``: measure trained models, and tell what came of it."""
 
 import json
 import shutil
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vaescope.cli.options import Parser, output, positive, report, seed, writing
+from vaescope.card import update_card
+from vaescope.cli.options import Parser, output, positive, seed, writing
+from vaescope.cli.options import report as tell
 from vaescope.comparison import compare as side_by_side
 from vaescope.comparison import draw, write
 from vaescope.comparison.formats import FORMATS, WIDTH, record, text
 from vaescope.errors import UsageError
 from vaescope.evaluation import FILE, table
 from vaescope.evaluation import evaluate as measure
+from vaescope.files import atomic_file
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.subject import FULL, QUICK
 from vaescope.progress import Steps
+from vaescope.report import report_html
 from vaescope.run import Run
 
 
@@ -41,7 +46,8 @@ def evaluate(words: Sequence[str]) -> int:
     if asked.anneal is not None:
         effort = replace(effort, anneal=asked.anneal)
     with Steps() as progress:
-        found = measure(run, names, effort, asked.seed, report, progress)
+        found = measure(run, names, effort, asked.seed, tell, progress)
+    update_card(run)
     if asked.json:
         print(json.dumps(found.record(), ensure_ascii=False, indent=1))
     else:
@@ -93,3 +99,25 @@ def split(names: str | None) -> list[str] | None:
 def listed() -> str:
     """Every metric with what it measures, for the help."""
     return "\n".join(f"  {name + ('*' if metric.asked else ''):<16} {metric.what}" for name, metric in METRICS.items())
+
+
+def report(words: Sequence[str]) -> int:
+    """Runs ``vaescope report``."""
+    made = Parser(
+        "Write a page that shows what a run was trained on, what it learned, and what its numbers mean: one HTML file\n"
+        "that needs nothing beside it. Measure the run first (vaescope evaluate) to have all numbers in it.",
+        "vaescope report runs/main --open",
+        "vaescope report",
+    )
+    made.add_argument("run", type=Path, help="the run folder")
+    made.add_argument("-o", "--out", type=Path, help="a .html file (RUN/report.html)")
+    made.add_argument("--open", action="store_true", help="show it in a browser")
+    asked = made.parse_args(words)
+    run = Run.load(asked.run)
+    out = output(asked.out or run.folder / "report.html", (".html",))
+    with writing(out), atomic_file(out) as temporary:
+        temporary.write_text(report_html(run), encoding="utf-8")
+    print(out)
+    if asked.open:
+        webbrowser.open(out.resolve().as_uri())
+    return 0
