@@ -3,8 +3,8 @@
 Of a set with a name the validation images are the last sixth of the published training images: of the 60,000 of the
 MNIST family the last 10,000, as in the literature. The set that is drawn here comes with the factors that its images
 were drawn from, and is divided at random, in the same way every time. Files are read where they lie,
-``data.root/<name>`` or ``data.root`` itself, and verified by their SHA-256 every time, which costs a few hundredths of a
-second.
+``data.root/<name>`` or ``data.root`` itself, and verified by their SHA-256 every time, which costs a few hundredths of
+a second.
 """
 
 import hashlib

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vaescope.metrics.bound import evidence
+from vaescope.metrics.disentanglement import dci, disentanglement
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject
 
@@ -33,5 +34,7 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "elbo": Metric("Likelihood", "the evidence lower bound and its two parts", evidence),
+    "disentanglement": Metric("Disentanglement", "whether factors have latents of their own", disentanglement),
+    "dci": Metric("Disentanglement", "the same as forests see it, with what can be told in all", dci),
 }
 """Every metric by its name."""
