@@ -389,7 +389,7 @@ def test_apt_get_is_not_waited_for_forever(tmp_path: Path, monkeypatch: pytest.M
 # --- the descriptions
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", [name for name, named in NAMED.items() if not named.drawn])
 def test_the_descriptions_are_complete(name: str) -> None:
     named = find(name)
     assert named.name == name

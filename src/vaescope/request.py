@@ -87,6 +87,7 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
     if [word.partition("=")[0] for word in words].count("--data") > 1:
         raise UsageError("--data is given twice: put all images into one folder, or give one place")
     expanded, heard = list[str](), list[Says]()
+    picked: Mapping[str, Any] = {}
     found: Found | None = None
     rest = iter(words)
     for word in rest:
@@ -107,13 +108,17 @@ def expand_data(words: Sequence[str], report: Report = log) -> tuple[list[str], 
             if source.note:
                 report(source.note)
             found = look_at(remembered_survey(source), asked)
+            picked = found.picks.keys
             expanded += (
                 ["--data.name", value] if value.startswith(HUB) else ["--data.name", OWN, f"--data.root={value}"]
             )
         else:
-            expanded += named(value)
+            there = named(value)
+            picked = NAMED[there[-1]].picks if there[-1] in NAMED else {}
+            heard = [says(file) for file in files] if picked else []
+            expanded += there
     check_root(files, expanded)
-    return in_order(found, files, heard, expanded), found
+    return in_order(picked, files, heard, expanded), found
 
 
 def check_root(files: Sequence[Path], words: Sequence[str]) -> None:
@@ -144,7 +149,7 @@ def of_source(source: Source, words: Sequence[str], report: Report = log) -> tup
     files, words = apart(words)
     heard = [says(file) for file in files]
     found = look_at(survey(source), given(files, heard, words))
-    words = in_order(found, files, heard, words)
+    words = in_order(found.picks.keys, files, heard, words)
     made = parser()
     data = config.build(made, config.parse(made, [*words, "--data.name", OWN])).data
     return [*words, *options({"data.name": DECODED, "data.root": str(data.prepare(source, report))})], found
@@ -200,11 +205,12 @@ def apart(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     return files, others
 
 
-def in_order(found: Found | None, files: Sequence[Path], heard: Sequence[Says], words: Sequence[str]) -> list[str]:
+def in_order(
+    picked: Mapping[str, Any], files: Sequence[Path], heard: Sequence[Says], words: Sequence[str]
+) -> list[str]:
     """The words for a config in which later ones win: what is picked, config files, other words. What nobody says
     anything about is picked once more at the end, because a class that is named starts from its own defaults."""
-    picked = found.picks.keys if found else {}
-    said = [*heard, among(mentioned(config.options(words)))] if found else []
+    said = [*heard, among(mentioned(config.options(words)))] if picked else []
     left = {key: value for key, value in picked.items() if not any(says_it(key) for says_it in said)}
     configs = [word for file in files for word in ("--config", str(file))]
     return [*options(picked), *configs, *words, *options(left)]
@@ -282,7 +288,13 @@ def find_or_say(value: str) -> None:
 
 def is_named(path: Path) -> bool:
     """Whether a folder holds the files of a named set, or such files of one's own."""
-    return path.is_dir() and any(locate(path, FILE_NAMES[role]) for role in ("train_images", "test_images"))
+    images = (FILE_NAMES["train_images"], FILE_NAMES["test_images"], *(file for _, file in drawn()))
+    return path.is_dir() and any(locate(path, name) for name in images)
+
+
+def drawn() -> Iterator[tuple[str, str]]:
+    """The names of the sets that are drawn here, and of the file of each."""
+    return ((named.name, file.name) for named in NAMED.values() if named.drawn for file in named.files.values())
 
 
 def given(files: Sequence[Path], heard: Sequence[Says], words: Sequence[str]) -> dict[str, Any]:
@@ -328,6 +340,9 @@ def contents(folder: Path) -> str:
     Raises:
         UsageError: If there are no images in it.
     """
+    for name, file in drawn():
+        if locate(folder, file):
+            return name
     images = locate(folder, FILE_NAMES["train_images"])
     if images is None or locate(folder, FILE_NAMES["test_images"]) is None:
         names = f"{FILE_NAMES['train_images']} and {FILE_NAMES['test_images']}"

@@ -105,6 +105,9 @@ def check_set(name: str, root: Path, as_json: bool) -> int:
         if facts["per_class"]:
             counts = zip(found["classes"], facts["per_class"], strict=True)
             print("              " + ", ".join(f"{name} {count:,}" for name, count in counts))
+    if found["factors"]:
+        sizes = ", ".join(f"{name} {size}" for name, size in found["factors"].items())
+        print(f"  factors     {sizes}")
     print("  duplicates  " + ", ".join(f"{pair} {count}" for pair, count in found["duplicates"].items()))
     return 0
 

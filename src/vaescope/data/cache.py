@@ -289,8 +289,8 @@ def open_entry(folder: Path) -> ImageSet:
     try:
         facts: dict[str, Any] = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
         form = Form(**facts["form"])
-        splits = [_split(folder, part, form) for part in PARTS]
-        return ImageSet("images", str(facts["title"]), tuple(map(str, facts["classes"])), *splits)
+        train, validation, test = (_split(folder, part, form) for part in PARTS)
+        return ImageSet("images", str(facts["title"]), tuple(map(str, facts["classes"])), train, validation, test)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(

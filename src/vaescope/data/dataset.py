@@ -30,8 +30,9 @@ class ImageData:
     """An image set and its target.
 
     Args:
-        name: The set: fashion-mnist, mnist, sample (300 real images that come with vaescope), idx for your own four
-            idx files, images for your own pictures or arrays, or hf:NAME for a data set of the Hugging Face hub.
+        name: The set: fashion-mnist, mnist, sample (300 real images that come with vaescope), sprites (shapes that are
+            drawn here, with the factors they are drawn from), idx for your own four idx files, images for your own
+            pictures or arrays, or hf:NAME for a data set of the Hugging Face hub.
         root: The folder for image sets. It may also be one that holds the four idx files of the set, gzipped or not.
             Of your own images it is the folder or file itself.
         targets: What the model explains: binary (pixels drawn as 0 or 1, anew for every batch), grey (in [0, 1]) or

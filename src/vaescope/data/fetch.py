@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from vaescope.data import sprites
 from vaescope.data.idx import CHUNK, open_bytes
 from vaescope.data.sources import DebianPackage, NamedSet, recognise
 from vaescope.errors import RunError, UsageError
@@ -38,7 +39,7 @@ def fetch(
     """Makes ``root/<name>`` hold the four files of a set, decompressed and verified, and returns that folder.
 
     Files that are there and right are kept; if none is missing, nothing is asked of the network. A set that ships
-    with vaescope is returned where it lies.
+    with vaescope is returned where it lies, and one that is drawn here is drawn.
 
     Args:
         named: The set.
@@ -56,7 +57,10 @@ def fetch(
     folder = root / named.name
     with _disk_explained(named, folder):
         missing = _missing(named, folder)
-        if missing:
+        if missing and named.drawn:
+            report(f"drawing {named.name} to {folder}")
+            sprites.keep(folder / sprites.FILE)
+        elif missing:
             _gather(named, missing, root, _sources(named, root, progress, timeout), report)
     return folder
 
@@ -301,11 +305,16 @@ def _missing(named: NamedSet, folder: Path) -> list[str]:
     missing = []
     for role, file in named.files.items():
         path = locate(folder, file.name)
-        if path and (found := _copy(named, role, path, None)) != file.sha256:
+        if path and (found := _digest(named, role, path)) != file.sha256:
             raise mismatch(named, role, path, found)
         if path != folder / file.name:  # not there, or not decompressed
             missing.append(role)
     return missing
+
+
+def _digest(named: NamedSet, role: str, path: Path) -> str:
+    """The SHA-256 of what a file holds."""
+    return sprites.read(path)[2] if named.drawn else _copy(named, role, path, None)
 
 
 def _gather(named: NamedSet, missing: list[str], root: Path, sources: Iterable[Source], report: Report) -> None:

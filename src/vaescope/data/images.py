@@ -1,14 +1,16 @@
 """Image sets: training, validation and test images, which never overlap, as levels in memory or on disk.
 
 Of a set with a name the validation images are the last sixth of the published training images: of the 60,000 of the
-MNIST family the last 10,000, as in the literature. Files are read where they lie, ``data.root/<name>`` or ``data.root``
-itself, and verified by their SHA-256 every time, which costs a few hundredths of a second.
+MNIST family the last 10,000, as in the literature. The set that is drawn here comes with the factors that its images
+were drawn from, and is divided at random, in the same way every time. Files are read where they lie,
+``data.root/<name>`` or ``data.root`` itself, and verified by their SHA-256 every time, which costs a few hundredths of
+a second.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaescope.data import sprites
 from vaescope.data.fetch import Progress, Report, fetch, locate, log, mismatch, present
 from vaescope.data.idx import Array, parse_idx, read_bytes, read_idx
 from vaescope.data.rows import Rows, chunks
@@ -38,11 +41,13 @@ class Split:
         images: The images, uint8 or uint16, with shape (N, C, H, W), in memory or on disk.
         labels: The labels, int64, with shape (N,).
         called: A file with what each is called, as JSON one a line.
+        factors: The ground truth that each was made from, as classes of F factors, int64, with shape (N, F).
     """
 
     images: Rows
     labels: Tensor | None = None
     called: Path | None = None
+    factors: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,6 +62,11 @@ class Split:
         if self.called is not None:
             with self.called.open(encoding="utf-8") as lines:
                 yield from map(json.loads, lines)
+
+    def part(self, rows: slice) -> "Split":
+        """Some of them, in their order."""
+        labels, factors = (None if values is None else values[rows] for values in (self.labels, self.factors))
+        return replace(self, images=self.images[rows], labels=labels, factors=factors)
 
     def greys(self, index: Sequence[int] | Tensor) -> Array:
         """Some of the images with greys in [0, 1], for pictures, with shape (K, C, H, W)."""
@@ -74,6 +84,7 @@ class ImageSet:
         train: The images to learn from.
         validation: Those to choose by.
         test: Those to report on.
+        factors: The names of the factors that the images were made from, where these are known.
     """
 
     name: str
@@ -82,6 +93,7 @@ class ImageSet:
     train: Split
     validation: Split
     test: Split
+    factors: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -136,6 +148,8 @@ def load(
             f"{name} is not in {root / name} or {root}: run `vaescope data fetch {name}`, "
             f"or set data.root to the folder with its four idx files"
         )
+    if named.drawn:
+        return _drawn(named, folder)
     return _image_set(name, named.title, named.classes, {role: _read(named, role, folder) for role in named.files})
 
 
@@ -157,16 +171,28 @@ def _image_set(name: str, title: str, classes: tuple[str, ...], arrays: dict[str
     """Arrays by role, labels optional, as an image set."""
     train, test = (_split(arrays[f"{part}_images"], arrays.get(f"{part}_labels")) for part in ("train", "test"))
     held = max(1, len(train) // 6)
-    return ImageSet(name, title, classes, _part(train, slice(0, -held)), _part(train, slice(-held, None)), test)
+    return ImageSet(name, title, classes, train.part(slice(0, -held)), train.part(slice(-held, None)), test)
+
+
+def _drawn(named: NamedSet, folder: Path) -> ImageSet:
+    """The set that is drawn here. The first factor, the colour, is always the same and left out; the labels are the
+    shapes."""
+    ((role, file),) = named.files.items()
+    path = folder / file.name
+    images, classes, digest = sprites.read(path)
+    if digest != file.sha256:
+        raise mismatch(named, role, path, digest)
+    pixels, factors = torch.from_numpy(images)[:, None] * 255, torch.from_numpy(classes[:, 1:])
+    splits = {
+        name: Split(pixels[rows], factors[rows, 0], factors=factors[rows])
+        for name, rows in sprites.places(len(images)).items()
+    }
+    return ImageSet(named.name, named.title, named.classes, **splits, factors=sprites.NAMES[1:])
 
 
 def _split(images: Array, labels: Array | None) -> Split:
     pixels = torch.from_numpy(images if images.ndim == 4 else images[:, None])
     return Split(pixels, None if labels is None else torch.from_numpy(labels.astype(np.int64)))
-
-
-def _part(split: Split, part: slice) -> Split:
-    return Split(split.images[part], None if split.labels is None else split.labels[part])
 
 
 def _load_own(root: Path) -> ImageSet:
@@ -228,6 +254,7 @@ def describe(image_set: ImageSet) -> dict[str, Any]:
         "name": image_set.name,
         "shape": list(image_set.shape),
         "classes": list(image_set.classes),
+        "factors": _sizes(image_set),
         "splits": {name: _describe_split(split, image_set.classes) for name, split in image_set.splits.items()},
         "duplicates": {f"{a}/{b}": sum(map(set(seen[a]).__contains__, seen[b])) for a, b in pairs},
     }
@@ -249,6 +276,13 @@ def _describe_split(split: Split, classes: tuple[str, ...]) -> dict[str, Any]:
         "std": float(weight @ (value - mean) ** 2) ** 0.5,
         "entropy": irreducible_entropy(split.images, split.top),
     }
+
+
+def _sizes(image_set: ImageSet) -> dict[str, int]:
+    """The number of classes of every factor."""
+    known = [split.factors for split in image_set.splits.values() if split.factors is not None]
+    most = torch.cat(known).amax(0).tolist() if known else []
+    return {name: most + 1 for name, most in zip(image_set.factors, most, strict=True)}
 
 
 def _digests(images: Rows) -> list[bytes]:

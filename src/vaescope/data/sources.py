@@ -1,16 +1,17 @@
 """The image sets that can be asked for by name: what they hold, where they come from, how to recognise them.
 
 A named set is four files in the idx format: training and test images, training and test labels. Each file is known by
-the SHA-256 of its *decompressed* bytes, because mirrors compress the same bytes differently. This module only
-describes; it imports neither torch nor numpy, so listing the sets is instant.
+the SHA-256 of its *decompressed* bytes, because mirrors compress the same bytes differently. One set is drawn here
+rather than fetched, into one file. This module only describes; it imports neither torch nor numpy, so listing the sets
+is instant.
 """
 
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vaescope.errors import UsageError
 
@@ -51,15 +52,17 @@ class NamedSet:
         name: What the user types; also the folder below ``data.root``.
         title: What a figure or a report calls it.
         classes: The class names, in the order of the labels.
-        files: The four files by role, see ``ROLES``.
+        files: The four files by role, see ``ROLES``; of a set that is drawn here its only file.
         shape: The shape (C, H, W) of an image.
-        counts: The number of training and of test images.
+        counts: The number of training images, those for validation among them, and of test images.
         licence: The licence as its publisher states it.
         homepage: Where to read more.
         mirrors: Base URLs, ending in ``/``, that serve each file as ``<name>.gz``; tried in this order.
         debian: A Debian package with the same files, tried after the mirrors.
         torchvision: The folder below a torchvision root that holds the files.
         shipped: The folder, where the files come with vaescope itself.
+        drawn: Whether the images are drawn here, see :mod:`vaescope.data.sprites`.
+        picks: Keys of a config that suit it better than their defaults, by their dotted names.
     """
 
     name: str
@@ -74,6 +77,8 @@ class NamedSet:
     debian: DebianPackage | None = None
     torchvision: str | None = None
     shipped: Path | None = None
+    drawn: bool = False
+    picks: Mapping[str, Any] = field(default_factory=dict)
 
     def size(self, role: str) -> int:
         """The number of bytes of a file, decompressed: the idx header and one byte per pixel or label."""
@@ -160,6 +165,18 @@ _SETS = (
         licence="MIT",
         homepage="https://github.com/zalandoresearch/fashion-mnist",
         shipped=Path(__file__).with_name("sample"),
+    ),
+    NamedSet(
+        name="sprites",
+        title="Sprites",
+        classes=("heart", "wedge", "hook"),
+        files={"all": IdxFile("sprites.npz", "5514dadbde8b2d128990a409080d7447cff79eac15a4920288ccfd94dea0e301")},
+        shape=(1, 32, 32),
+        counts=(32_256, 4_608),
+        licence="drawn by vaescope, no rights reserved",
+        homepage="https://github.com/google-deepmind/dsprites-dataset",
+        drawn=True,
+        picks={"model.latent": 10},
     ),
 )
 

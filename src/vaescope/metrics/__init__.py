@@ -17,6 +17,17 @@ from vaescope.metrics.bits import bits_per_dim
 from vaescope.metrics.bound import Bound, average, negative_elbo, of_labels
 from vaescope.metrics.carried import RateParts, rate_parts
 from vaescope.metrics.embeddings import Principal, principal_axes
+from vaescope.metrics.disentanglement import (
+    Importances,
+    beta_vae_metric,
+    factor_vae_metric,
+    focus,
+    importances,
+    mig,
+    modularity,
+    mutual_information,
+    sap,
+)
 from vaescope.metrics.importance import importance_bound
 from vaescope.metrics.latents import Anatomy, anatomy, examine
 from vaescope.metrics.neighbours import nearest, neighbour_accuracy, vote
@@ -33,6 +44,7 @@ __all__ = [
     "Principal",
     "Probe",
     "RateParts",
+    "Importances",
     "accuracy",
     "anatomy",
     "annealed_bound",
@@ -59,4 +71,18 @@ __all__ = [
     "squared_errors",
     "vote",
     "wilson",
+    "beta_vae_metric",
+    "bits_per_dim",
+    "examine",
+    "factor_vae_metric",
+    "focus",
+    "importance_bound",
+    "importances",
+    "mig",
+    "modularity",
+    "mutual_information",
+    "negative_elbo",
+    "neighbour_accuracy",
+    "of_labels",
+    "sap",
 ]

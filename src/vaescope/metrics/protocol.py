@@ -15,6 +15,7 @@ from vaescope.metrics.carried import latents
 from vaescope.metrics.neighbours import neighbours
 from vaescope.metrics.probe import probe
 from vaescope.metrics.reconstruction import reconstruction
+from vaescope.metrics.disentanglement import dci, disentanglement
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject
 
@@ -48,5 +49,7 @@ METRICS: dict[str, Metric] = {
     "latents": Metric("Representation", "active units and the parts of the rate", latents),
     "probe": Metric("Representation", "the accuracy of a linear probe on the codes", probe),
     "neighbours": Metric("Representation", "the accuracy of a vote among nearest neighbours", neighbours),
+    "disentanglement": Metric("Disentanglement", "whether factors have latents of their own", disentanglement),
+    "dci": Metric("Disentanglement", "the same as forests see it, with what can be told in all", dci),
 }
 """Every metric by its name."""

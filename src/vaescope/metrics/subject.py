@@ -85,10 +85,7 @@ class Subject:
         """The images of a split that are looked at: all validation images, and as many others as the effort says."""
         split = self.images.splits[name]
         most = {"train": self.effort.train, "validation": None, "test": self.effort.test}[name]
-        if most is None or most >= len(split):
-            return split
-        labels = None if split.labels is None else split.labels[:most]
-        return Split(split.images[:most], labels, split.called)
+        return split if most is None or most >= len(split) else split.part(slice(0, most))
 
     def labels(self, name: SplitName) -> Tensor:
         """The labels of the images of a split, with shape (N,).
@@ -102,6 +99,17 @@ class Subject:
         if int(labels.min()) < 0:
             raise InapplicableError("the labels of some images are not known")
         return labels
+
+    def factors(self, name: SplitName) -> Tensor:
+        """What the images of a split were made from, as classes of F factors, with shape (N, F).
+
+        Raises:
+            InapplicableError: If that is not known.
+        """
+        factors = self.split(name).factors
+        if factors is None:
+            raise InapplicableError("the images have no ground-truth factors")
+        return factors
 
     def greys(self, name: SplitName) -> Tensor:
         """The images of a split as greys in [0, 1], with shape (N, C, H, W), as float32."""
