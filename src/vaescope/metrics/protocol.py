@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vaescope.metrics.bound import evidence
+from vaescope.metrics.samples import samples
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject
 
@@ -33,5 +34,6 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "elbo": Metric("Likelihood", "the evidence lower bound and its two parts", evidence),
+    "samples": Metric("Samples", "how like the test images samples are, and how unlike the training images", samples),
 }
 """Every metric by its name."""
