@@ -22,6 +22,7 @@ LAYERS = (
     {"choices"},
     {"config"},
     {"run", "card", "picks"},
+    {"outliers"},
     {"evaluation", "experiment", "export", "hub", "progress"},
     {"request"},
     {"api", "sklearn"},

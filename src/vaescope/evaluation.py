@@ -31,9 +31,11 @@ from vaescope.choices import unknown
 from vaescope.data.fetch import Report, log
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
+from vaescope.metrics.features import FeatureSet
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
 from vaescope.metrics.subject import FULL, Effort, Subject
+from vaescope.outliers import outliers
 from vaescope.run import Run, one_line
 
 FORMAT = 1
@@ -114,6 +116,8 @@ def evaluate(
     seed: int = 0,
     report: Report = log,
     progress: Callable[[str, float], None] = lambda name, share: None,
+    features: FeatureSet | None = None,
+    against: str | None = None,
 ) -> Evaluation:
     """Measures a run and keeps what was found in its folder, after every metric.
 
@@ -124,13 +128,18 @@ def evaluate(
         seed: Decides all draws.
         report: Is told in one line what is being done.
         progress: Is told the name of the metric and the share of all that is done.
+        features: The feature space that samples are compared in; by default that of the image set.
+        against: The name or the place of images of another kind, for anomaly detection; by default those of the classes
+            that ``data.without`` has left out.
 
     Raises:
         UsageError: If there is no such metric, one that was asked for does not apply, or the data are not there.
     """
     chosen = choose(names)
     known = load_kept(run)
-    subject = Subject(run.model, run.target, run.data(report), effort, seed)
+    images = run.data(report)
+    strange = outliers(run, against, effort.test, report) if "anomalies" in chosen else None
+    subject = Subject(run.model, run.target, images, effort, seed, features=features, outliers=strange)
     found = replace(known, data=subject.images.title, machine=machine(run))
     for turn, name in enumerate(chosen):
         progress(name, turn / len(chosen))
@@ -138,6 +147,8 @@ def evaluate(
         measured = measure(run, subject, name)
         if measured.skipped and names is not None:
             raise UsageError(f"{name} of {run.folder} cannot be measured: {measured.skipped}")
+        if measured.skipped and name in known.metrics:
+            continue  # it was measured with what is not given now
         merged = {**found.metrics, name: measured}
         found = replace(found, metrics={key: merged[key] for key in METRICS if key in merged})
         save(found, run.folder)

@@ -7,6 +7,7 @@ a line here.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from vaescope.metrics.anomalies import anomalies
 from vaescope.metrics.bound import evidence
 from vaescope.metrics.samples import samples
 from vaescope.metrics.score import Picture, Score
@@ -35,5 +36,6 @@ class Metric:
 METRICS: dict[str, Metric] = {
     "elbo": Metric("Likelihood", "the evidence lower bound and its two parts", evidence),
     "samples": Metric("Samples", "how like the test images samples are, and how unlike the training images", samples),
+    "anomalies": Metric("Anomaly detection", "whether images of another kind are found strange", anomalies),
 }
 """Every metric by its name."""

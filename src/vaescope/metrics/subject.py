@@ -109,8 +109,8 @@ class Subject:
         most = {"train": self.effort.train, "validation": None, "test": self.effort.test}[name]
         if most is None or most >= len(split):
             return split
-        labels = None if split.labels is None else split.labels[:most]
-        return Split(split.images[:most], labels, split.called)
+        labels, lines = (None if each is None else each[:most] for each in (split.labels, split.lines))
+        return Split(split.images[:most], labels, split.called, lines)
 
     def labels(self, name: SplitName) -> Tensor:
         """The labels of the images of a split, with shape (N,).
