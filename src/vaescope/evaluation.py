@@ -35,10 +35,13 @@ from vaescope.data.own.folder import printable
 from vaescope.data.rows import Rows, chunks
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
+from vaescope.metrics.features import FeatureSet
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
 from vaescope.metrics.subject import FULL, Effort, Subject
 from vaescope.run import Run, machine, one_line
+from vaescope.outliers import outliers
+from vaescope.run import Run, one_line
 
 FORMAT = 1
 FILE, EACH = "evaluation.json", "evaluation.npz"
@@ -134,6 +137,8 @@ def evaluate(
     seed: int = 0,
     report: Report = log,
     progress: Callable[[str, float], None] = lambda name, share: None,
+    features: FeatureSet | None = None,
+    against: str | None = None,
 ) -> Evaluation:
     """Measures a run and keeps what was found in its folder, after every metric.
 
@@ -144,6 +149,9 @@ def evaluate(
         seed: Decides all draws.
         report: Is told in one line what is being done.
         progress: Is told the name of the metric and the share of all that is done.
+        features: The feature space that samples are compared in; by default that of the image set.
+        against: The name or the place of images of another kind, for anomaly detection; by default those of the classes
+            that ``data.without`` has left out.
 
     Raises:
         UsageError: If there is no such metric, one that was asked for does not apply, the data are not there, or the
@@ -155,6 +163,10 @@ def evaluate(
         raise UsageError(f"{run.folder} cannot be written to, and that is where {FILE} goes: copy it to where it can")
     subject = Subject(run.model, run.target, run.data(report), effort, seed)
     found = _begun(known, run, subject)
+    images = run.data(report)
+    strange = outliers(run, against, effort.test, report) if "anomalies" in chosen else None
+    subject = Subject(run.model, run.target, images, effort, seed, features=features, outliers=strange)
+    found = replace(known, data=subject.images.title, machine=machine(run))
     for turn, name in enumerate(chosen):
         progress(name, turn / len(chosen))
         subject.tick = partial(_moved, progress, name, turn, len(chosen))
@@ -165,6 +177,8 @@ def evaluate(
             raise
         if measured.skipped and names is not None:
             raise UsageError(f"{name} of {run.folder} cannot be measured: {measured.skipped}")
+        if measured.skipped and name in known.metrics:
+            continue  # it was measured with what is not given now
         merged = {**found.metrics, name: measured}
         found = replace(found, metrics={key: merged[key] for key in METRICS if key in merged})
         save(found, run.folder)

@@ -17,6 +17,11 @@ from vaescope.errors import UsageError
 from vaescope.evaluation import FILE, table
 from vaescope.evaluation import evaluate as measure
 from vaescope.files import atomic_file
+from vaescope.cli.options import Parser, positive, report, seed
+from vaescope.errors import UsageError
+from vaescope.evaluation import FILE, table
+from vaescope.evaluation import evaluate as measure
+from vaescope.metrics.features import FeatureSet, onnx_features
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.subject import FULL, QUICK
 from vaescope.progress import Steps
@@ -35,6 +40,16 @@ def evaluate(words: Sequence[str]) -> int:
     made.add_argument("--metrics", help="only these, with commas between them (all but those marked *)")
     made.add_argument("--samples", type=positive, help="draws for each image in the importance weighted bound (500)")
     made.add_argument("--anneal", type=positive, help="steps of each chain in annealed importance sampling (1,000)")
+    made.add_argument(
+        "--against",
+        metavar="DATA",
+        help="the name or place of other images, for anomaly detection: are they found strange?",
+    )
+    made.add_argument(
+        "--features",
+        metavar="NAME=FILE.onnx",
+        help="a network whose features samples are compared in, such as inception-v3=FILE.onnx",
+    )
     made.add_argument("--seed", type=seed, default=0, help="decides all draws (0)")
     made.add_argument("--json", action="store_true", help="print what is written to evaluation.json")
     asked = made.parse_args(words)
@@ -48,6 +63,9 @@ def evaluate(words: Sequence[str]) -> int:
     with Steps() as progress:
         found = measure(run, names, effort, asked.seed, tell, progress)
     update_card(run)
+    space = None if asked.features is None else own_features(asked.features)
+    with Steps() as progress:
+        found = measure(run, names, effort, asked.seed, report, progress, space, asked.against)
     if asked.json:
         print(json.dumps(found.record(), ensure_ascii=False, indent=1))
     else:
@@ -94,6 +112,16 @@ def compare(words: Sequence[str]) -> int:
 def split(names: str | None) -> list[str] | None:
     """Names with commas between them."""
     return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+def own_features(text: str) -> FeatureSet:
+    """The feature space of a network that is given as a name and a file.
+
+    Raises:
+        UsageError: If it is not given so, or cannot be run.
+    """
+    name, _, path = text.partition("=")
+    if not path:
+        raise UsageError(f"--features is {text}: give a name and an ONNX file, such as inception-v3=FILE.onnx")
+    return onnx_features(name, Path(path).expanduser())
 
 
 def listed() -> str:

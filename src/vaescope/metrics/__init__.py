@@ -33,6 +33,12 @@ from vaescope.metrics.latents import Anatomy, anatomy, examine
 from vaescope.metrics.neighbours import nearest, neighbour_accuracy, vote
 from vaescope.metrics.probe import Probe, best_probe, fit_probes
 from vaescope.metrics.reconstruction import psnr, squared_errors
+from vaescope.metrics.features import FeatureSet, default_features, onnx_features
+from vaescope.metrics.importance import importance_bound
+from vaescope.metrics.latents import Anatomy, anatomy, examine
+from vaescope.metrics.neighbours import neighbour_accuracy
+from vaescope.metrics.ranking import auroc, average_precision
+from vaescope.metrics.resemblance import authentic, frechet_distance, kernel_distance, manifolds
 
 __all__ = [
     "Anatomy",
@@ -51,7 +57,15 @@ __all__ = [
     "annealed_log_weights",
     "average",
     "best_probe",
+    "FeatureSet",
+    "accuracy",
+    "anatomy",
+    "auroc",
+    "authentic",
+    "average",
+    "average_precision",
     "bits_per_dim",
+    "default_features",
     "examine",
     "fit_probes",
     "importance_bound",
@@ -85,4 +99,12 @@ __all__ = [
     "neighbour_accuracy",
     "of_labels",
     "sap",
+    "frechet_distance",
+    "importance_bound",
+    "kernel_distance",
+    "manifolds",
+    "negative_elbo",
+    "neighbour_accuracy",
+    "of_labels",
+    "onnx_features",
 ]

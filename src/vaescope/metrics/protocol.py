@@ -16,6 +16,9 @@ from vaescope.metrics.neighbours import neighbours
 from vaescope.metrics.probe import probe
 from vaescope.metrics.reconstruction import reconstruction
 from vaescope.metrics.disentanglement import dci, disentanglement
+from vaescope.metrics.anomalies import anomalies
+from vaescope.metrics.bound import evidence
+from vaescope.metrics.samples import samples
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject
 
@@ -51,5 +54,7 @@ METRICS: dict[str, Metric] = {
     "neighbours": Metric("Representation", "the accuracy of a vote among nearest neighbours", neighbours),
     "disentanglement": Metric("Disentanglement", "whether factors have latents of their own", disentanglement),
     "dci": Metric("Disentanglement", "the same as forests see it, with what can be told in all", dci),
+    "samples": Metric("Samples", "how like the test images samples are, and how unlike the training images", samples),
+    "anomalies": Metric("Anomaly detection", "whether images of another kind are found strange", anomalies),
 }
 """Every metric by its name."""
