@@ -39,9 +39,8 @@ from vaescope.metrics.features import FeatureSet
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
 from vaescope.metrics.subject import FULL, Effort, Subject
-from vaescope.run import Run, machine, one_line
 from vaescope.outliers import outliers
-from vaescope.run import Run, one_line
+from vaescope.run import Run, machine, one_line
 
 FORMAT = 1
 FILE, EACH = "evaluation.json", "evaluation.npz"
@@ -161,12 +160,10 @@ def evaluate(
     known = load_kept(run)
     if not os.access(run.folder, os.W_OK):
         raise UsageError(f"{run.folder} cannot be written to, and that is where {FILE} goes: copy it to where it can")
-    subject = Subject(run.model, run.target, run.data(report), effort, seed)
-    found = _begun(known, run, subject)
     images = run.data(report)
     strange = outliers(run, against, effort.test, report) if "anomalies" in chosen else None
     subject = Subject(run.model, run.target, images, effort, seed, features=features, outliers=strange)
-    found = replace(known, data=subject.images.title, machine=machine(run))
+    found = _begun(known, run, subject)
     for turn, name in enumerate(chosen):
         progress(name, turn / len(chosen))
         subject.tick = partial(_moved, progress, name, turn, len(chosen))
@@ -177,7 +174,7 @@ def evaluate(
             raise
         if measured.skipped and names is not None:
             raise UsageError(f"{name} of {run.folder} cannot be measured: {measured.skipped}")
-        if measured.skipped and name in known.metrics:
+        if measured.skipped and name in found.metrics:
             continue  # it was measured with what is not given now
         merged = {**found.metrics, name: measured}
         found = replace(found, metrics={key: merged[key] for key in METRICS if key in merged})

@@ -17,10 +17,6 @@ from vaescope.errors import UsageError
 from vaescope.evaluation import FILE, table
 from vaescope.evaluation import evaluate as measure
 from vaescope.files import atomic_file
-from vaescope.cli.options import Parser, positive, report, seed
-from vaescope.errors import UsageError
-from vaescope.evaluation import FILE, table
-from vaescope.evaluation import evaluate as measure
 from vaescope.metrics.features import FeatureSet, onnx_features
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.subject import FULL, QUICK
@@ -60,12 +56,10 @@ def evaluate(words: Sequence[str]) -> int:
         effort = replace(effort, samples=asked.samples)
     if asked.anneal is not None:
         effort = replace(effort, anneal=asked.anneal)
-    with Steps() as progress:
-        found = measure(run, names, effort, asked.seed, tell, progress)
-    update_card(run)
     space = None if asked.features is None else own_features(asked.features)
     with Steps() as progress:
-        found = measure(run, names, effort, asked.seed, report, progress, space, asked.against)
+        found = measure(run, names, effort, asked.seed, tell, progress, space, asked.against)
+    update_card(run)
     if asked.json:
         print(json.dumps(found.record(), ensure_ascii=False, indent=1))
     else:
@@ -112,6 +106,8 @@ def compare(words: Sequence[str]) -> int:
 def split(names: str | None) -> list[str] | None:
     """Names with commas between them."""
     return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+
+
 def own_features(text: str) -> FeatureSet:
     """The feature space of a network that is given as a name and a file.
 

@@ -71,12 +71,14 @@ class Split:
         places = mask.nonzero().flatten()
         images = self.images[places] if isinstance(self.images, Tensor) else self.images.some(places)
         lines = places if self.lines is None else self.lines[places]
-        return Split(images, None if self.labels is None else self.labels[places], self.called, lines)
+        labels, factors = (None if values is None else values[places] for values in (self.labels, self.factors))
+        return Split(images, labels, self.called, factors, lines)
 
     def part(self, rows: slice) -> "Split":
         """Some of them, in their order."""
-        labels, factors = (None if values is None else values[rows] for values in (self.labels, self.factors))
-        return replace(self, images=self.images[rows], labels=labels, factors=factors)
+        beside = (self.labels, self.factors, self.lines)
+        labels, factors, lines = (None if values is None else values[rows] for values in beside)
+        return replace(self, images=self.images[rows], labels=labels, factors=factors, lines=lines)
 
     def greys(self, index: Sequence[int] | Tensor) -> Array:
         """Some of the images with greys in [0, 1], for pictures, with shape (K, C, H, W)."""

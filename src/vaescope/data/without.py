@@ -35,7 +35,15 @@ def without(images: ImageSet, names: Sequence[str]) -> ImageSet:
     for name, split in splits.items():
         if not len(split):
             raise UsageError(f"{images.title} has no {name} image without {', '.join(names)}: leave out fewer classes")
-    return ImageSet(images.name, f"{images.title} without {said(names)}", classes, **splits)
+    title = f"{images.title} without {said(names)}"
+    return replace(
+        images,
+        title=title,
+        classes=classes,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+    )
 
 
 def numbers_of(images: ImageSet, names: Sequence[str]) -> list[int]:

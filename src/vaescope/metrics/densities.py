@@ -18,8 +18,9 @@ from torch.distributions import Distribution, MixtureSameFamily
 from torch.nn.functional import softplus
 
 from vaescope.conditional import Conditional
+from vaescope.distributions.normal import normal_pairs
 from vaescope.families import Bernoulli
-from vaescope.metrics.latents import doubled, normal_pairs
+from vaescope.metrics.latents import doubled
 
 GROUP = 4
 """Pixels that share a logarithm. Their product leaves float32 only where their logits are above 22 on average."""

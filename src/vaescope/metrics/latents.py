@@ -16,7 +16,6 @@ References:
     | https://arxiv.org/abs/1509.00519
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,7 +28,6 @@ from torch.distributions import Distribution, Independent, Normal
 from vaescope.data.examples import Examples
 from vaescope.distributions import centre, diagonal_normal
 from vaescope.distributions.normal import normal_pairs
-from vaescope.families import InverseAutoregressive
 from vaescope.families import Family, InverseAutoregressive
 from vaescope.metrics.subject import Tick
 from vaescope.models import VAE, Site, aside

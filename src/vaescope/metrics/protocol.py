@@ -8,16 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vaescope.metrics.annealed import ais
+from vaescope.metrics.anomalies import anomalies
 from vaescope.metrics.bound import evidence
+from vaescope.metrics.carried import latents
+from vaescope.metrics.disentanglement import dci, disentanglement
 from vaescope.metrics.floors import floors
 from vaescope.metrics.likelihood import binarisation, iwae
-from vaescope.metrics.carried import latents
 from vaescope.metrics.neighbours import neighbours
 from vaescope.metrics.probe import probe
 from vaescope.metrics.reconstruction import reconstruction
-from vaescope.metrics.disentanglement import dci, disentanglement
-from vaescope.metrics.anomalies import anomalies
-from vaescope.metrics.bound import evidence
 from vaescope.metrics.samples import samples
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import Subject

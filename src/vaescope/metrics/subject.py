@@ -108,10 +108,6 @@ class Subject:
         split = self.images.splits[name]
         most = {"train": self.effort.train, "validation": None, "test": self.effort.test}[name]
         return split if most is None or most >= len(split) else split.part(slice(0, most))
-        if most is None or most >= len(split):
-            return split
-        labels, lines = (None if each is None else each[:most] for each in (split.labels, split.lines))
-        return Split(split.images[:most], labels, split.called, lines)
 
     def labels(self, name: SplitName) -> Tensor:
         """The labels of the images of a split, with shape (N,).
