@@ -43,8 +43,8 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "elbo": Metric("Likelihood", "the evidence lower bound and its two parts", evidence),
-    "ais": Metric("Likelihood", "log p(x) by annealed importance sampling, bounded from both sides", ais, asked=True),
     "iwae": Metric("Likelihood", "the importance weighted bound, and how tight it is", iwae),
+    "ais": Metric("Likelihood", "log p(x) by annealed importance sampling, bounded from both sides", ais, asked=True),
     "binarisation": Metric("Likelihood", "the bound of binary images drawn anew, and its spread", binarisation),
     "floors": Metric("Likelihood", "the entropy of the data, and independent pixels", floors),
     "reconstruction": Metric("Reconstruction", "squared error and structural similarity", reconstruction),
