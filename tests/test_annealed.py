@@ -297,6 +297,8 @@ def test_what_keeps_the_bound_from_being_trusted_is_told() -> None:
     none, some, much = torch.zeros(20), torch.full((20,), 0.5), torch.full((20,), 1.5)
     assert annealed._doubts(exact, weighted, some) == ""
     assert "1.5 nats apart" in annealed._doubts(exact, weighted, much)
+    one = torch.cat((torch.full((1,), 33.0), torch.zeros(15)))
+    assert "1 of 16: q(z|x) may miss" in annealed._doubts(exact, weighted, one)
     assert "tighter by 0.50 nats" in annealed._doubts(exact - 0.5, weighted, none)
     assert annealed._refusals(torch.tensor([0.5, 0.7])) == ""
     assert "1 of 3 images" in annealed._refusals(torch.tensor([0.5, 0.7, 0.2]))

@@ -408,7 +408,11 @@ def _share(tick: Tick, first: float, last: float) -> Tick:
 def _doubts(bound: Tensor, weighted: Tensor, gap: Tensor) -> str:
     """Why the bound may be far from log p(x), empty if nothing speaks for it."""
     if gap.mean() > WIDE:
-        return f"on simulated images the bounds are {gap.mean():.1f} nats apart: give more --anneal steps"
+        apart = f"on simulated images the bounds are {gap.mean():.1f} nats apart"
+        few = int((gap > WIDE).sum())
+        if gap.median() > WIDE / 2:
+            return f"{apart}: give more --anneal steps"
+        return f"{apart}, because of {few} of {len(gap)}: q(z|x) may miss a part of their posterior"
     lead = weighted - bound
     error = lead.std().item() / math.sqrt(len(lead)) if len(lead) > 1 else math.inf
     if lead.mean() > max(2 * error, 0.05):
