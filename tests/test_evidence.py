@@ -133,11 +133,9 @@ def test_which_decoders_end_in_a_linear_layer() -> None:
 @pytest.mark.parametrize("scale", [0.1, 5.0, 30.0, 300.0])
 def test_the_sum_of_softplus_is_right_however_large_the_logits_are(pixels: int, scale: float) -> None:
     logits = scale * torch.randn(pixels, 9, generator=torch.Generator().manual_seed(pixels))
-    kept = logits.clone()
     expected = torch.logaddexp(logits.double(), torch.zeros(()).double()).sum(0)
-    assert torch.allclose(softplus_sum(logits).double(), expected, rtol=1e-6, atol=1e-5)
-    assert torch.equal(logits, kept)
-    assert torch.allclose(softplus_sum(logits.T.contiguous().T).double(), expected, rtol=1e-6, atol=1e-5)
+    assert torch.allclose(softplus_sum(logits.clone).double(), expected, rtol=1e-6, atol=1e-5)
+    assert torch.allclose(softplus_sum(lambda: logits.T.clone().T).double(), expected, rtol=1e-6, atol=1e-5)
 
 
 def test_a_mixture_whose_components_are_all_but_points_is_left_to_its_distribution() -> None:
@@ -254,8 +252,8 @@ def test_memory_does_not_grow_with_the_number_of_samples(monkeypatch: pytest.Mon
     model, _ = made("mixture")
     sizes = []
 
-    def seen(logits: Tensor) -> Tensor:
-        sizes.append(logits.numel())
+    def seen(logits: Callable[[], Tensor]) -> Tensor:
+        sizes.append(logits().numel())
         return softplus_sum(logits)
 
     monkeypatch.setattr("vaescope.metrics.densities.softplus_sum", seen)

@@ -52,7 +52,10 @@ def _bernoulli(likelihood: Conditional, x: Tensor) -> Explained:
     def explained(z: Tensor, context: Tensor | None) -> Tensor:
         h = trunk(likelihood.joined(z, context)).flatten(z.dim() - 1)  # (*S, B, H)
         columns = h.flatten(0, -2).T  # (H, N)
-        logits = columns + bias[:, None] if last is None else torch.addmm(bias[:, None], last.weight, columns)
+
+        def logits() -> Tensor:
+            return columns + bias[:, None] if last is None else torch.addmm(bias[:, None], last.weight, columns)
+
         return (h * along).sum(-1) + constant - softplus_sum(logits).view(h.shape[:-1])
 
     return explained
@@ -66,22 +69,23 @@ def divided(net: nn.Module) -> tuple[nn.Module, nn.Linear | None]:
     return net, None
 
 
-def softplus_sum(logits: Tensor) -> Tensor:
+def softplus_sum(logits: Callable[[], Tensor]) -> Tensor:
     r"""The sum of :math:`\log(1 + e^{a_i})` over P logits, with one logarithm for four of them.
 
     Args:
-        logits: Shape (P, N).
+        logits: Makes them, with shape (P, N). Their memory is used for what is made of them; where a product is too
+            large for a number, they are made again.
 
     Returns:
         Shape (N,).
     """
-    first, *others = logits.exp().split(-(-len(logits) // GROUP))
+    first, *others = (made := logits().exp_()).split(-(-len(made) // GROUP))
     product = first.add_(1)
     for other in others:
         head = product[: len(other)]
         head.addcmul_(head, other)  # times 1 + e^a
     total = product.log_().sum(0)
-    return total if total.isfinite().all() else softplus(logits).sum(0)
+    return total if total.isfinite().all() else softplus(logits()).sum(0)
 
 
 def density(p: Distribution) -> Callable[[Tensor], Tensor]:
@@ -92,13 +96,13 @@ def density(p: Distribution) -> Callable[[Tensor], Tensor]:
     """
     if not isinstance(p, MixtureSameFamily) or len(p.component_distribution.batch_shape) != 1:
         return p.log_prob
-    exact, shares = doubled(p.component_distribution), p.mixture_distribution.logits.double()
+    exact, shares = doubled(p.component_distribution), p.mixture_distribution.logits
     if exact is None:
         return p.log_prob
     loc, scale = exact.base_dist.loc, exact.base_dist.scale
 
     def mixed(z: Tensor) -> Tensor:
-        pairs = normal_pairs(z.double().flatten(0, -2), loc, scale) + shares
-        return pairs.to(z.dtype).logsumexp(1).view(z.shape[:-1])
+        pairs = normal_pairs(z.double().flatten(0, -2), loc, scale).to(z.dtype)
+        return (pairs + shares).logsumexp(1).view(z.shape[:-1])
 
     return mixed
