@@ -35,7 +35,7 @@ def evaluate(words: Sequence[str]) -> int:
     made.add_argument("--quick", action="store_true", help="look at fewer images, for less than 20 seconds in all")
     made.add_argument("--metrics", help="only these, with commas between them (all but those marked *)")
     made.add_argument("--samples", type=positive, help="draws for each image in the importance weighted bound (500)")
-    made.add_argument("--anneal", type=positive, help="steps of each chain in annealed importance sampling (1,000)")
+    made.add_argument("--anneal", type=positive, help="steps of each chain in annealed importance sampling (200)")
     made.add_argument(
         "--against",
         metavar="DATA",

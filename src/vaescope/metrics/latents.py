@@ -269,25 +269,6 @@ def doubled(q: Distribution) -> Independent | None:
     return diagonal_normal(loc, scale) if scale.min() > 1e-5 else None
 
 
-def normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """The log-densities of M vectors under N diagonal normals, as one product of matrices instead of M N D terms.
-
-    The squares are multiplied out, which cancels digits where scales are small: it needs double precision.
-
-    Args:
-        z: Shape (M, D).
-        loc: The means, with shape (N, D).
-        scale: The standard deviations, with shape (N, D).
-
-    Returns:
-        Shape (M, N).
-    """
-    weight = scale.square().reciprocal()
-    constant = (loc.square() * weight).sum(1) + 2 * scale.log().sum(1) + loc.shape[1] * math.log(2 * math.pi)
-    powers, factors = torch.cat((z.square(), z), dim=1), torch.cat((-0.5 * weight, loc * weight), dim=1)
-    return torch.addmm(-0.5 * constant, powers, factors.T)
-
-
 def code_use(levels: Tensor, codes: int) -> tuple[int, tuple[int, ...], tuple[float, ...]]:
     """How many of the levels of each latent are used, and their perplexity.
 

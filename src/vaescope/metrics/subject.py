@@ -44,7 +44,7 @@ class Effort:
     draws: int = 5
     generated: int = 10_000
     chains: int = 16
-    anneal: int = 1000
+    anneal: int = 200
     annealed: int = 100
 
 
