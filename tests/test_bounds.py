@@ -605,11 +605,11 @@ def test_a_sigmoid_is_a_logistic_that_arrives() -> None:
     assert [schedule.shortest for schedule in (Constant(), Ramp(), WarmupDecay(), schedule)] == [1, 1, 1, 1]
 
 
-def test_before_its_beginning_the_bound_has_one_draw(tiny: Callable[..., VAE], x: Tensor) -> None:
+def test_before_its_beginning_the_bound_is_the_elbo(tiny: Callable[..., VAE], x: Tensor) -> None:
     late, model = IWAE(5, begin=0.7), tiny()
-    for progress, objective in ((0.69, IWAE(1)), (0.7, IWAE(5)), (1.0, IWAE(5))):
+    for progress, objective in ((0.1, ELBO()), (0.69, ELBO()), (0.7, IWAE(5)), (1.0, IWAE(5))):
         torch.manual_seed(0)
-        expected = objective(model, x)["loss"]
+        expected = objective(model, x, progress=progress)["loss"]
         torch.manual_seed(0)
         assert late(model, x, progress=progress)["loss"] == expected
     with pytest.raises(UsageError, match="begin"):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vaescope.models import VAE
 from vaescope.objectives.checks import check_counts, check_shares
+from vaescope.objectives.elbo import ELBO
 from vaescope.objectives.objective import Terms
 from vaescope.objectives.terms import log_mean_exp
 from vaescope.objectives.weighted import Weighted
@@ -50,8 +51,8 @@ class IWAE(Weighted):
 
     Args:
         samples: The number of draws :math:`K` for each image. With one, this is the ELBO, its rate estimated too.
-        begin: The share of the run after which there are so many draws; before it one. Every draw costs a pass of the
-            decoder, and most of what they give comes at the end.
+        begin: The share of the run after which it is minimised; before that it is the ELBO with its usual warm-up.
+            Every draw costs a pass of the decoder, and most of what they give comes at the end.
 
     Raises:
         UsageError: For less than one draw, or a share outside of 0 and 1.
@@ -70,7 +71,7 @@ class IWAE(Weighted):
     def __call__(self, model: VAE, x: Tensor, context: Tensor | None = None, progress: float = 1.0) -> Terms:
         """The negative bound as the loss, the distortion, the rate and the bound, in nats per image."""
         if progress < self.begin:
-            return IWAE(1)(model, x, context, progress)
+            return ELBO()(model, x, context, progress)
         return super().__call__(model, x, context, progress)
 
     def bound(self, weights: Tensor) -> Tensor:
