@@ -46,6 +46,7 @@ from vaescope.priors import NormalMixture, Prior, StandardNormal
 LOWER = [
     IWAE(1),
     IWAE(6),
+    IWAE(4, begin=0.5),
     MIWAE(2, 3),
     MIWAE(3, 1),
     PIWAE(2, 3),
@@ -602,3 +603,14 @@ def test_a_sigmoid_is_a_logistic_that_arrives() -> None:
     assert Sigmoid(share=1.0)(0.5) == pytest.approx(0.5)  # symmetric about its middle
     assert Sigmoid(share=1.0, steepness=1e-4)(0.2) == pytest.approx(0.2, abs=1e-6)  # a straight line
     assert [schedule.shortest for schedule in (Constant(), Ramp(), WarmupDecay(), schedule)] == [1, 1, 1, 1]
+
+
+def test_before_its_beginning_the_bound_has_one_draw(tiny: Callable[..., VAE], x: Tensor) -> None:
+    late, model = IWAE(5, begin=0.7), tiny()
+    for progress, objective in ((0.69, IWAE(1)), (0.7, IWAE(5)), (1.0, IWAE(5))):
+        torch.manual_seed(0)
+        expected = objective(model, x)["loss"]
+        torch.manual_seed(0)
+        assert late(model, x, progress=progress)["loss"] == expected
+    with pytest.raises(UsageError, match="begin"):
+        IWAE(5, begin=1.5)

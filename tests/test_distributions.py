@@ -150,3 +150,20 @@ def test_a_family_without_a_scale_refuses_a_temperature() -> None:
 def test_what_cannot_be_built_is_refused(make: object) -> None:
     with pytest.raises(UsageError):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("dims", "smallest"), [(1, 1.0), (5, 0.1), (40, 1e-4)])
+def test_the_density_of_a_mixture_of_normals_is_that_of_its_components_laid_out(dims: int, smallest: float) -> None:
+    torch.manual_seed(0)
+    logits, loc = torch.randn(7).double(), torch.randn(7, dims).double()
+    scale = smallest + torch.rand(7, dims).double() * smallest
+    fast = mixture(logits.requires_grad_(), diagonal_normal(loc.requires_grad_(), scale.requires_grad_()))
+    components = torch.distributions.Independent(torch.distributions.Normal(loc, scale), 1)
+    laid_out = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(logits=logits), components)
+    z = laid_out.sample(torch.Size((3, 4))).requires_grad_()
+    assert fast.log_prob(z).shape == (3, 4)
+    assert torch.allclose(fast.log_prob(z), laid_out.log_prob(z), atol=1e-6)
+    assert torch.allclose(fast.log_prob(z.float()).double(), laid_out.log_prob(z.float().double()), rtol=1e-6)
+    ours, theirs = (torch.autograd.grad(p.log_prob(z).sum(), (z, logits, loc, scale)) for p in (fast, laid_out))
+    for mine, expected in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine, expected, rtol=1e-6, atol=1e-6 * float(expected.abs().max()))

@@ -9,22 +9,30 @@
     x = run.decode(z)                     # what it makes of that
     run.sample(64), run.log_likelihood(images)
     run = vs.load("runs/images")          # another day
+    vs.evaluate(run, quick=True)          # scores with their errors, in a table
+    vs.compare(["runs/a", "runs/b"])      # side by side: which is better, by more than noise?
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaescope.card import describe
+from vaescope.card import update_card
+from vaescope.comparison import Comparison
+from vaescope.comparison import compare as side_by_side
 from vaescope.data.fetch import Report, log
 from vaescope.data.own import from_arrays
 from vaescope.errors import UsageError
+from vaescope.evaluation import Evaluation
+from vaescope.evaluation import evaluate as measure
 from vaescope.experiment import train as train_run
-from vaescope.progress import Download, display
+from vaescope.metrics.subject import FULL, QUICK
+from vaescope.progress import Download, Steps, display
 from vaescope.request import expand_data, of_source, options, request
 from vaescope.run import Run
+from vaescope.summary import describe
 
 
 def train(
@@ -101,6 +109,63 @@ def load(folder: str | Path) -> Run:
         UsageError: If it is no run folder, or damaged.
     """
     return Run.load(Path(folder).expanduser())
+
+
+def evaluate(
+    run: Run | str | Path,
+    metrics: str | Sequence[str] | None = None,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+    verbose: bool = True,
+) -> Evaluation:
+    """Measures a trained model on the images of its run, as ``vaescope evaluate`` does, and keeps it in the run folder.
+
+    Args:
+        run: The run, or its folder.
+        metrics: The names of the metrics to measure; by default all but those that have to be asked for.
+        quick: Whether to look at fewer images, for less than 20 seconds in all.
+        seed: Decides all draws.
+        verbose: Whether to tell on standard error what is being done.
+
+    Returns:
+        What was measured: printed or shown in a notebook it is a table. ``find("rate")`` is one score.
+
+    Raises:
+        UsageError: If there is no such metric, one that was asked for does not apply, or the data are not there.
+    """
+    known = run if isinstance(run, Run) else load(run)
+    names = [metrics] if isinstance(metrics, str) else metrics
+    effort = QUICK if quick else FULL
+    if verbose:
+        with Steps() as progress:
+            found = measure(known, names, effort, seed, partial(print, file=sys.stderr, flush=True), progress)
+    else:
+        found = measure(known, names, effort, seed)
+    update_card(known)
+    return found
+
+
+def compare(
+    runs: Sequence[Run | str | Path], metrics: str | Sequence[str] | None = None, *, seeds: bool = False
+) -> Comparison:
+    """Puts trained models side by side, as ``vaescope compare`` does: it reads what was measured of them before.
+
+    Args:
+        runs: Two or more runs, or their folders.
+        metrics: The names of metrics or scores, such as "elbo" or "rate"; by default all.
+        seeds: Whether runs that differ in their seed alone become one column, with the mean over them.
+
+    Returns:
+        The comparison: printed or shown in a notebook it is a table.
+
+    Raises:
+        UsageError: If there are fewer than two, one has no score, or no score can be compared with another.
+    """
+    if isinstance(runs, str | Path | Run):
+        raise UsageError(f"runs is {runs}: give two or more, such as [run, 'runs/other']")
+    folders = [run.folder if isinstance(run, Run) else Path(run) for run in runs]
+    return side_by_side(folders, [metrics] if isinstance(metrics, str) else metrics, seeds)
 
 
 def _from_home(path: str | Path) -> str:

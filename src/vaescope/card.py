@@ -1,78 +1,40 @@
-"""What an experiment came to: as numbers, and as the model card that stands in its run folder."""
+"""The model card of a run, its README.md: what was trained on what, the measured numbers, and how to go on.
 
-import os
-import platform
+A card is written from what is in the run folder and nothing else, so it can be written again. Its front matter is what
+the Hugging Face Hub reads, with the numbers as a ``model-index``. After an evaluation this index and the part between
+two marks are replaced, and all else stays as its owner has left it.
+
+References:
+    | Model Cards for Model Reporting (Mitchell et al., 2019)
+    | https://arxiv.org/abs/1810.03993
+    | The fields of the front matter
+    | https://github.com/huggingface/hub-docs/blob/main/modelcard.md
+"""
+
+import math
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+import yaml
 
-from vaescope import __version__
-from vaescope.config import Config
-from vaescope.data.dataset import DECODED, OWN
-from vaescope.data.images import ImageSet
-from vaescope.families import Family
+from vaescope import __version__, pictures
+from vaescope.data.own import HUB
+from vaescope.evaluation import load_kept, written
+from vaescope.facts import captions, facts, grouped, name_of, repeat, scored_in_training, title_of
 from vaescope.files import atomic_file
-from vaescope.metrics import Anatomy, Bound
-from vaescope.models import VAE
-from vaescope.outline import count
-from vaescope.training import Outcome
+from vaescope.metrics.score import Score
+from vaescope.run import Run
 
+BEGIN, END = "<!-- evaluation: begin -->", "<!-- evaluation: end -->"
+"""What stands around the part that an evaluation replaces."""
 
-@dataclass(frozen=True)
-class Summary:
-    """What a run came to.
+HUB_NAMES = {"fashion-mnist": "zalando-datasets/fashion_mnist", "mnist": "ylecun/mnist"}
+"""What the Hub calls the image sets that it has."""
 
-    Args:
-        outcome: How it ended.
-        steps: The number of steps done.
-        epochs: The number of epochs done.
-        seconds: The seconds in the training loop: steps, validations, frames and checkpoints.
-        images_per_second: Training images through the loop in a second.
-        best_step: The step whose weights were kept.
-        validation: The validation loss of these weights, in nats per image.
-        test: The bound on the test images, if the run came to its end.
-        bits_per_dim: That bound in bits for each value of an image, where it is a score of greys.
-        accuracy: The share of test images whose label is found, by a model with a classifier.
-        protocol: How the test images were scored.
-        drawing_seconds: The seconds for all pictures after training.
-        folder: The run folder.
-        figures: The pictures.
-        latents: What the latents of these weights carry, in words.
-        warnings: What is wrong with them, and what to try.
-        anatomy: The numbers behind both, of validation images.
-    """
-
-    outcome: Outcome
-    steps: int
-    epochs: float
-    seconds: float
-    images_per_second: float
-    best_step: int
-    validation: float
-    test: Bound | None
-    bits_per_dim: float | None
-    accuracy: float | None
-    protocol: str
-    drawing_seconds: float
-    folder: Path
-    figures: tuple[Path, ...]
-    latents: str
-    warnings: tuple[str, ...]
-    anatomy: Anatomy
-
-    def record(self) -> dict[str, Any]:
-        """The summary as what JSON can hold."""
-        plain = asdict(self)
-        return plain | {"folder": str(self.folder), "figures": [str(path) for path in self.figures]}
-
-
-def in_bits(summary: Summary, likelihood: Family) -> str:
-    """The test bound in bits per dimension. Of a density it is not exact, see :func:`vaescope.metrics.bits_per_dim`."""
-    how = ", a density times the step between greys for their mass" if likelihood.density else ""
-    return f"{summary.bits_per_dim:.3f} bits/dim{how}"
+UNCONDITIONAL = "unconditional-image-generation"
+"""The Hub's name for what a VAE does."""
 
 
 def plain(text: str) -> str:
@@ -80,61 +42,130 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#$&])", r"\\\1", " ".join(text.split()))
 
 
-def write_card(summary: Summary, settings: Config, model: VAE, images: ImageSet) -> None:
-    """Writes the model card: what was trained on what, the measured numbers, and how to go on."""
-    test = summary.test
-    score = str(test) if test else "the run was interrupted before the test images were scored"
-    rows = {
-        "data": f"{plain(images.title)}, {len(images.train):,} training images, targets {settings.data.targets}",
-        "model": f"{type(settings.model).__name__}, {count(model):,} parameters, {model.prior.latent} latents",
-        f"test {test.name if test else '−ELBO'}": score,
-        **({} if summary.bits_per_dim is None else {"test bits/dim": in_bits(summary, model.likelihood.family)}),
-        **({} if summary.accuracy is None else {"test accuracy": f"{summary.accuracy:.2%} of labels found"}),
-        "protocol": summary.protocol,
-        "validation loss": f"{summary.validation:.2f} nats per image, at step {summary.best_step:,}",
-        "latents": summary.latents,
-        **({"warning": "; ".join(summary.warnings)} if summary.warnings else {}),
-        "training": f"{summary.steps:,} steps, {summary.epochs:.1f} epochs, {summary.seconds:.1f} s, "
-        f"{summary.images_per_second:,.0f} images/s",
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores, "
-        f"torch {torch.__version__} on {next(model.parameters()).device.type}",
-        "seed": str(settings.seed),
-    }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    where = " --data PATH_OF_THE_IMAGES" if settings.data.name in (OWN, DECODED) else ""
-    pages = "\n".join(f"![{path.stem}](figures/{path.name})\n" for path in summary.figures)
-    text = (
-        f"---\nlibrary_name: vaescope\ntags: [vae, image-generation]\n---\n\n# {plain(summary.folder.name)}\n\n"
-        f"A variational autoencoder trained with vaescope {__version__}.\n\n| | |\n|---|---|\n{table}\n\n"
-        "The weights are those with the best validation loss; ± is the standard error over images.\n"
-        f"In this folder, repeat it with `vaescope train --config config.yaml{where}` and draw from it with "
-        f"`vaescope sample .`\n\n{pages}"
-    )
-    with atomic_file(summary.folder / "README.md") as temporary:
+def write_card(run: Run) -> None:
+    """Writes the model card anew."""
+    _write(run, front(run) + body(run))
+
+
+def update_card(run: Run) -> None:
+    """Writes what was measured into the model card, and leaves all else as it is.
+
+    What was measured is the ``model-index`` of the front matter, and what stands between two marks; without them it is
+    added. A card that is not there is written.
+    """
+    path = run.folder / "README.md"
+    if not path.is_file():
+        return write_card(run)
+    text = path.read_text(encoding="utf-8")
+    section = evaluated(run)
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    text = before + section + after if begin and end else f"{text.rstrip()}\n\n{section}\n"
+    _write(run, indexed(text, run))
+
+
+def _write(run: Run, text: str) -> None:
+    with atomic_file(run.folder / "README.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def describe(summary: Summary) -> str:
-    """The summary in a few lines, the paths last."""
-    lines = [""]
-    if summary.outcome == "interrupted":
-        lines += [f"interrupted at step {summary.steps:,}; go on with: vaescope train --resume {summary.folder}"]
-    if summary.test is not None:
-        lines += [
-            f"{'test ' + summary.test.name:<12} {summary.test}",
-            f"protocol     {summary.test.images:,} test {summary.protocol}",
-        ]
-    if summary.bits_per_dim is not None:
-        lines += [f"             {summary.bits_per_dim:.3f} bits/dim"]
-    if summary.accuracy is not None:
-        lines += [f"accuracy     {summary.accuracy:.2%} of the labels of the test images found"]
-    lines += [
-        f"validation   {summary.validation:.2f} nats per image, at step {summary.best_step:,}: these weights were kept",
-        f"latents      {summary.latents}",
-        *(f"warning      {text}" for text in summary.warnings),
-        f"training     {summary.seconds:.1f} s, {summary.images_per_second:,.0f} images/s, {summary.epochs:.1f} epochs "
-        f"({summary.outcome}); drawing {summary.drawing_seconds:.1f} s",
-        f"run folder   {summary.folder}",
+def body(run: Run) -> str:
+    """The card below its front matter."""
+    table = "\n".join(f"| {plain(name)} | {plain(value)} |" for name, value in facts(run).items())
+    own = {f"{name}.png" for measured in load_kept(run).metrics.values() for name in measured.pictures}
+    names = [path.name for path in pictures.drawn(run.folder / "figures")]
+    return (
+        f"# {plain(name_of(run))}\n\nA variational autoencoder trained with vaescope {__version__}.\n\n"
+        f"| | |\n|---|---|\n{table}\n\n"
+        "The weights are those with the best validation loss; ± is the standard error over images.\n"
+        f"In this folder, repeat it with `{repeat(run)}` and draw from it with `vaescope sample .`\n\n"
+        f"{evaluated(run)}\n\n## Pictures\n\n{_pages(run, [name for name in names if name not in own])}\n"
+    )
+
+
+def _pages(run: Run, names: Iterable[str]) -> str:
+    """Pictures with what they show."""
+    known = captions(load_kept(run))
+    pages = ([f"![{Path(name).stem}](figures/{name})", plain(known.get(name, ""))] for name in names)
+    return "\n\n".join(part for page in pages for part in page if part)
+
+
+def evaluated(run: Run) -> str:
+    """The part of the card that an evaluation replaces, with its marks."""
+    known = load_kept(run)
+    if not known.metrics:
+        return f"{BEGIN}\n{END}"
+    efforts = " and ".join(sorted({f"effort {m.effort}, seed {m.seed}" for m in known.metrics.values()}))
+    skipped = [f"- {plain(name)}: {plain(m.skipped)}" for name, m in known.metrics.items() if m.skipped]
+    drawn = [f"{name}.png" for m in known.metrics.values() for name in m.pictures]
+    parts = [
+        "## Evaluation",
+        f"Measured with `vaescope evaluate` ({efforts}) at step {known.step:,} by {plain(known.machine)}. "
+        "± is the standard error, [ ] a 95 % confidence interval; rows in italics are numbers of the data alone.",
+        *(_table(group, scores) for group, scores in grouped(known).items()),
+        *(["Not measured:", "\n".join(skipped)] if skipped else []),
+        *([_pages(run, drawn)] if drawn else []),
     ]
-    lines += [f"             {path}" for path in summary.figures]
-    return "\n".join(lines)
+    return f"{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}"
+
+
+def _table(group: str, scores: list[Score]) -> str:
+    head = f"### {plain(group)}\n\n| score | value | unit | cases | protocol |\n|---|---|---|---|---|\n"
+    return head + "\n".join(_row(score) for score in scores)
+
+
+def _row(score: Score) -> str:
+    title = f"*{plain(score.title)}*" if score.of_data else plain(score.title)
+    warning = f"; **{plain(score.warning)}**" if score.warning else ""
+    cells = (title, plain(written(score)), plain(score.unit), f"{score.count:,} {plain(score.cases)}")
+    return f"| {' | '.join(cells)} | {plain(score.protocol)}{warning} |"
+
+
+def front(run: Run) -> str:
+    """The front matter of a new card. The licence is for its owner to add."""
+    name = run.config.data.name
+    sets = HUB_NAMES.get(name, name.removeprefix(HUB) if name.startswith(HUB) else "")
+    matter: dict[str, Any] = {"library_name": "vaescope"}
+    matter |= {"tags": ["vae", "variational-autoencoder", "image-generation"]}
+    matter |= {"datasets": [sets]} if sets else {}
+    return f"---\n{_yaml(matter)}{model_index(run)}---\n\n"
+
+
+def model_index(run: Run) -> str:
+    """The ``model-index`` of the front matter, with its numbers as they are in ``evaluation.json``."""
+    metrics = list(_metrics(run))
+    if not metrics:
+        return ""
+    data = run.config.data.name
+    kind = HUB_NAMES.get(data, data.removeprefix(HUB))
+    result = {
+        "task": {"type": UNCONDITIONAL, "name": "image generation"},
+        "dataset": {"type": kind, "name": title_of(run), "split": "test"},
+        "metrics": metrics,
+    }
+    return _yaml({"model-index": [{"name": name_of(run), "results": [result]}]})
+
+
+def _metrics(run: Run) -> Iterator[dict[str, Any]]:
+    """Every number of the model as the Hub lists it; what the evaluation has not is that of the end of training."""
+    found = [score for _, score in load_kept(run).scores()]
+    names = {score.name for score in found}
+    for score in [*(score for score in scored_in_training(run) if score.name not in names), *found]:
+        if not score.of_data and math.isfinite(score.value):
+            args = {"protocol": score.protocol, "count": score.count, "cases": score.cases}
+            args |= {"error": score.error} if score.error is not None else {}
+            name = f"{score.title} ({score.unit})" if score.unit else score.title
+            yield {"type": score.name, "name": name, "value": score.value, "args": args}
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(content), allow_unicode=True, sort_keys=False, width=120)
+
+
+def indexed(text: str, run: Run) -> str:
+    """A card with the model-index of now, whatever else its front matter holds."""
+    found = re.match(r"---\r?\n(.*?)^---\r?$\n?", text, re.DOTALL | re.MULTILINE)
+    if found is None:
+        return front(run) + text
+    kept = re.sub(r"^model-index:.*\n(?:[ \t-].*\n|\s*\n)*", "", found[1], flags=re.MULTILINE)
+    return f"---\n{kept}{model_index(run)}---\n{text[found.end() :]}"

@@ -13,31 +13,43 @@ itself how it was measured. The files are written after every metric, so that an
 
 import hashlib
 import json
+import math
 import os
-import platform
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from vaescope import __version__
+from vaescope import pages
 from vaescope.choices import unknown
 from vaescope.data.fetch import Report, log
+from vaescope.data.own.folder import printable
+from vaescope.data.rows import Rows, chunks
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
+from vaescope.metrics.features import FeatureSet
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
 from vaescope.metrics.subject import FULL, Effort, Subject
-from vaescope.run import Run, one_line
+from vaescope.outliers import outliers
+from vaescope.run import Run, machine, one_line
 
 FORMAT = 1
 FILE, EACH = "evaluation.json", "evaluation.npz"
+
+BROKEN = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError, OSError, RecursionError,
+    TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading a file that was cut short, altered or is none of ours can raise."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,7 @@ class Measured:
         scores: Its scores.
         pictures: The names of its pictures, files in ``figures``, with their captions.
         skipped: Why it does not apply, where it does not.
+        group: The heading that its scores stand under.
     """
 
     effort: str
@@ -59,6 +72,7 @@ class Measured:
     scores: tuple[Score, ...] = ()
     pictures: Mapping[str, str] = field(default_factory=dict)
     skipped: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,7 @@ class Evaluation:
         data: The title of the image set.
         machine: What it was measured on, with the versions of vaescope and torch.
         metrics: What each metric gave, by its name, in the order of the protocol.
+        test_images: The SHA-256 of the test images, see :func:`fingerprint`; empty where it is not known.
     """
 
     run: str
@@ -80,6 +95,7 @@ class Evaluation:
     data: str
     machine: str
     metrics: Mapping[str, Measured]
+    test_images: str = ""
 
     def scores(self) -> Iterator[tuple[str, Score]]:
         """Every score with the name of its metric."""
@@ -89,11 +105,17 @@ class Evaluation:
         """The score that is called ``metric.name`` or just ``name``, if there is one."""
         return next((score for name, score in self.scores() if path in (score.name, f"{name}.{score.name}")), None)
 
+    def __str__(self) -> str:
+        return table(self)
+
+    def _repr_html_(self) -> str:
+        return html(self)
+
     def record(self) -> dict[str, Any]:
         """The evaluation as what JSON can hold, without the scores of single images."""
         metrics = {
             name: {
-                "group": METRICS[name].group if name in METRICS else "",
+                "group": METRICS[name].group if name in METRICS else measured.group,
                 "effort": measured.effort,
                 "seed": measured.seed,
                 "seconds": round(measured.seconds, 3),
@@ -103,7 +125,7 @@ class Evaluation:
             }
             for name, measured in self.metrics.items()
         }
-        head = {key: getattr(self, key) for key in ("run", "step", "weights", "data", "machine")}
+        head = {key: getattr(self, key) for key in ("run", "step", "weights", "data", "test_images", "machine")}
         return {"format": FORMAT, **head, "metrics": metrics}
 
 
@@ -114,6 +136,8 @@ def evaluate(
     seed: int = 0,
     report: Report = log,
     progress: Callable[[str, float], None] = lambda name, share: None,
+    features: FeatureSet | None = None,
+    against: str | None = None,
 ) -> Evaluation:
     """Measures a run and keeps what was found in its folder, after every metric.
 
@@ -124,25 +148,54 @@ def evaluate(
         seed: Decides all draws.
         report: Is told in one line what is being done.
         progress: Is told the name of the metric and the share of all that is done.
+        features: The feature space that samples are compared in; by default that of the image set.
+        against: The name or the place of images of another kind, for anomaly detection; by default those of the classes
+            that ``data.without`` has left out.
 
     Raises:
-        UsageError: If there is no such metric, one that was asked for does not apply, or the data are not there.
+        UsageError: If there is no such metric, one that was asked for does not apply, the data are not there, or the
+            folder cannot be written to.
     """
     chosen = choose(names)
     known = load_kept(run)
-    subject = Subject(run.model, run.target, run.data(report), effort, seed)
-    found = replace(known, data=subject.images.title, machine=machine(run))
+    if not os.access(run.folder, os.W_OK):
+        raise UsageError(f"{run.folder} cannot be written to, and that is where {FILE} goes: copy it to where it can")
+    images = run.data(report)
+    strange = outliers(run, against, effort.test, report) if "anomalies" in chosen else None
+    subject = Subject(run.model, run.target, images, effort, seed, features=features, outliers=strange)
+    found = _begun(known, run, subject)
     for turn, name in enumerate(chosen):
         progress(name, turn / len(chosen))
         subject.tick = partial(_moved, progress, name, turn, len(chosen))
-        measured = measure(run, subject, name)
+        try:
+            measured = measure(run, subject, name)
+        except KeyboardInterrupt:
+            report(f"{name} was interrupted; {run.folder / FILE} holds {', '.join(found.metrics) or 'nothing yet'}")
+            raise
         if measured.skipped and names is not None:
             raise UsageError(f"{name} of {run.folder} cannot be measured: {measured.skipped}")
+        if measured.skipped and name in found.metrics:
+            continue  # it was measured with what is not given now
         merged = {**found.metrics, name: measured}
         found = replace(found, metrics={key: merged[key] for key in METRICS if key in merged})
         save(found, run.folder)
     progress("", 1.0)
     return found
+
+
+def _begun(known: Evaluation, run: Run, subject: Subject) -> Evaluation:
+    """What is known at the start: nothing if the test images have changed since."""
+    shown = fingerprint(subject.images.test.images)
+    kept = known.metrics if known.test_images in ("", shown) else {}
+    return replace(known, data=subject.images.title, machine=machine(run.model), metrics=kept, test_images=shown)
+
+
+def fingerprint(images: Rows) -> str:
+    """The SHA-256 of the shape of images and of the first 10,000 of them, by which they are known on other machines."""
+    digest = hashlib.sha256(repr(tuple(images.shape)).encode())
+    for part in chunks(images[:10_000]):
+        digest.update(part.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _moved(progress: Callable[[str, float], None], name: str, turn: int, turns: int, done: int, total: int) -> None:
@@ -154,10 +207,12 @@ def choose(names: Sequence[str] | None) -> list[str]:
     """The names of the metrics to measure, in the order of the protocol.
 
     Raises:
-        UsageError: If one of them is none.
+        UsageError: If one of them is none, or there are none.
     """
     if names is None:
         return [name for name, metric in METRICS.items() if not metric.asked]
+    if not names:
+        raise UsageError(f"no metric was named: there are {', '.join(METRICS)}")
     for name in names:
         if name not in METRICS:
             raise UsageError(unknown("metric", name, list(METRICS)))
@@ -179,13 +234,14 @@ def measure(run: Run, subject: Subject, name: str) -> Measured:
     except InapplicableError as error:
         skipped = str(error)
     seconds = time.perf_counter() - begun
-    return Measured(subject.effort.name, subject.seed, seconds, tuple(scores), pictures, skipped)
+    effort, group = subject.effort.name, METRICS[name].group
+    return Measured(effort, subject.seed, seconds, tuple(scores), pictures, skipped, group)
 
 
 def load_kept(run: Run) -> Evaluation:
     """What was measured of the weights of a run before: nothing if they have changed since, or nothing was."""
     digest = hashlib.sha256((run.folder / "model.safetensors").read_bytes()).hexdigest()
-    if (run.folder / FILE).exists():
+    if (run.folder / FILE).is_file():
         known = load(run.folder)
         if known.weights == digest:
             return known
@@ -205,14 +261,15 @@ def load(folder: Path) -> Evaluation:
     if not path.is_file():
         raise UsageError(f"{folder} holds no {FILE}: run `vaescope evaluate {folder}` first")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise UsageError(f"{path} has format {record['format']}, but this version reads {FORMAT}")
+        record = json.loads(path.read_text(encoding="utf-8"), object_hook=_printable)
+        if int(record["format"]) != FORMAT:
+            raise UsageError(f"{path} has format {int(record['format'])}, but this version reads {FORMAT}")
         each = _each(folder / EACH)
         metrics = {name: _parse(name, content, each) for name, content in record["metrics"].items()}
         head = {key: str(record[key]) for key in ("run", "weights", "data", "machine")}
-        return Evaluation(**head, step=int(record["step"]), metrics=metrics)
-    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError, zipfile.BadZipFile) as error:
+        shown = str(record.get("test_images", ""))
+        return Evaluation(**head, step=int(record["step"]), metrics=metrics, test_images=shown)
+    except BROKEN as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(
@@ -221,37 +278,46 @@ def load(folder: Path) -> Evaluation:
 
 
 def save(evaluation: Evaluation, folder: Path) -> None:
-    """Writes an evaluation into a run folder, the scores of single images first."""
+    """Writes an evaluation into a run folder, the scores of single images first.
+
+    Raises:
+        UsageError: If it cannot be written there.
+    """
     each = {
         f"{name}.{score.name}": score.each.astype(np.float32)
         for name, score in evaluation.scores()
         if score.each is not None
     }
-    with atomic_file(folder / EACH) as temporary:
-        np.savez_compressed(temporary, **each)  # type: ignore[arg-type]
-    with atomic_file(folder / FILE) as temporary:
-        temporary.write_text(json.dumps(evaluation.record(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(evaluation.record(), ensure_ascii=False, indent=1) + "\n"
+    try:
+        with atomic_file(folder / EACH) as temporary:
+            np.savez_compressed(temporary, **each)  # type: ignore[arg-type]
+        with atomic_file(folder / FILE) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{folder / FILE} cannot be written ({error.strerror or error}): make room for it, or copy the run"
+        ) from None
 
 
-def machine(run: Run) -> str:
-    """What a run is measured on, in words."""
-    device = next(run.model.parameters()).device.type
-    cores = f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
-    return f"{cores}, vaescope {__version__}, torch {torch.__version__} on {device}"
+def _printable(record: dict[str, Any]) -> dict[str, Any]:
+    """A record whose words cannot steer a terminal, wherever the file came from."""
+    return {printable(key): printable(value) if isinstance(value, str) else value for key, value in record.items()}
 
 
 def _parse(name: str, content: dict[str, Any], each: Mapping[str, np.ndarray]) -> Measured:
     scores = tuple(Score.parse(score, each.get(f"{name}.{score['name']}")) for score in content["scores"])
     pictures = {str(key): str(caption) for key, caption in content["pictures"].items()}
     effort, skipped = str(content["effort"]), str(content["skipped"])
-    return Measured(effort, int(content["seed"]), float(content["seconds"]), scores, pictures, skipped)
+    group = str(content.get("group", ""))
+    return Measured(effort, int(content["seed"]), float(content["seconds"]), scores, pictures, skipped, group)
 
 
 def _each(path: Path) -> dict[str, np.ndarray]:
     """The scores of single images; without the file there are none."""
     if not path.is_file():
         return {}
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 
@@ -276,17 +342,52 @@ def table(evaluation: Evaluation, names: Iterable[str] | None = None) -> str:
     return "\n".join(lines[1:])
 
 
+def html(evaluation: Evaluation) -> pages.Html:
+    """What was measured, as a table for a notebook or a page."""
+    rows: list[list[str]] = []
+    for group, some in groupby(evaluation.scores(), key=lambda known: _heading(evaluation, known[0])):
+        rows.append([group])
+        for _, score in some:
+            number = f"{written(score)} {score.unit}".rstrip()
+            rows.append([score.title, number, f"{score.count:,} {score.cases}", score.warning or score.protocol])
+    return pages.table(["score", "value", "from", "protocol"], rows, numbers=[1])
+
+
+def _heading(evaluation: Evaluation, name: str) -> str:
+    return METRICS[name].group if name in METRICS else evaluation.metrics[name].group or "Others"
+
+
 def written(score: Score) -> str:
-    """The number of a score with its error or interval, rounded to what the error lets be known."""
+    """The number of a score with its error or interval, rounded to two digits of the error.
+
+    Without an error it has four digits, or all of them if it is whole; what is no number is "not known".
+    """
+    if not math.isfinite(score.value):
+        return "not known"
+    digits = decimals(score)
+    value = _rounded(score.value, digits)
+    if score.interval is not None:
+        low, high = (_rounded(end, digits) for end in score.interval)
+        return f"{value} [{low}, {high}]"
+    return value if not score.error or not math.isfinite(score.error) else f"{value} ± {_rounded(score.error, digits)}"
+
+
+def decimals(score: Score) -> int:
+    """How many decimals of a score its error lets be known: two digits of the error, at most eight decimals."""
     error = score.error
     if error is None and score.interval is not None:
-        low, high = score.interval
-        error = (high - low) / 4
-    digits = 3 if not error else min(5, max(0, 1 - int(np.floor(np.log10(error)))))
-    value = f"{score.value:,.{digits}f}".replace("-", "−")
-    if score.interval is not None:
-        return f"{value} [{score.interval[0]:,.{digits}f}, {score.interval[1]:,.{digits}f}]".replace("-", "−")
-    return value if not score.error else f"{value} ± {score.error:.{digits}f}"
+        error = (score.interval[1] - score.interval[0]) / 4
+    if error is None or not math.isfinite(error) or error <= 0:
+        if not math.isfinite(score.value) or score.value == round(score.value):
+            return 0
+        return min(5, max(0, 3 - math.floor(math.log10(abs(score.value)))))
+    return min(8, max(0, 1 - math.floor(math.log10(error))))
+
+
+def _rounded(value: float, digits: int) -> str:
+    """A number with so many decimals, a true minus sign, and none before a zero."""
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if not text.strip("-0.,") else text.replace("-", "−")
 
 
 def _row(score: Score) -> Iterator[str]:

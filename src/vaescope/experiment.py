@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vaescope import __version__, checkpoint, pictures
-from vaescope.card import Summary, write_card
+from vaescope.card import write_card
 from vaescope.config import Config
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
@@ -29,8 +29,9 @@ from vaescope.metrics import Bound, accuracy, bits_per_dim, examine, negative_el
 from vaescope.models import VAE, SemiVAE
 from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
-from vaescope.run import FORMAT, make_scene, one_line, validation_examples
+from vaescope.run import FORMAT, Origin, Run, machine, make_scene, one_line, validation_examples
 from vaescope.streams import stream
+from vaescope.summary import Summary
 from vaescope.training import Observer, Outcome, Player, State, fit, put
 
 MOST_SHOWN = 1000
@@ -294,14 +295,19 @@ def conclude(
 ) -> Summary:
     """Keeps the best weights, scores them on the test images, and draws."""
     state.model.load_state_dict(state.best_weights)
-    write_model(folder, state, images)
-    test, right = None, None
+    latents = examine(state.model, validation)
+    wrong = findings(latents, state.objective) if ready(state) else ()
+    warnings = tuple(finding.text for finding in wrong)
+    write_model(folder, state, images, originate(state, images, outcome, in_words(latents, wrong), warnings))
+    test, right, density = None, None, None
     if outcome != "interrupted":
         shown = settings.data.target.evaluation([images.validation.images, images.test.images])[1]
         test = negative_elbo(state.model, shown.conditioned(state.model.context(images.test.labels)))
         if isinstance(state.model, SemiVAE) and images.test.labels is not None:
             right = accuracy(state.model, shown, images.test.labels)
-        extra = {} if right is None else {"accuracy": right}
+        density = bits(state.model, settings.data.target, images, test)
+        extra = {} if density is None else {"bits_per_dim": density}
+        extra |= {} if right is None else {"accuracy": right}
         place = {"step": state.best_step, "epoch": round(state.best_step / state.batches.steps_per_epoch, 4)}
         lines = [line for line in read_lines(folder / "metrics.jsonl") if line["split"] != "test"]
         write_lines(folder / "metrics.jsonl", [*lines, place | {"split": "test"} | asdict(test) | extra])
@@ -313,8 +319,6 @@ def conclude(
     begun = time.perf_counter()
     scene = make_scene(settings, folder, state.model, images, validation, state.best_step, state.best)
     files = pictures.draw(scene, folder / "figures", read_lines(folder / "metrics.jsonl"), frames)
-    latents = examine(state.model, validation)
-    wrong = findings(latents, state.objective) if ready(state) else ()
     summary = Summary(
         outcome=outcome,
         steps=state.step,
@@ -324,30 +328,37 @@ def conclude(
         best_step=state.best_step,
         validation=state.best,
         test=test,
-        bits_per_dim=bits(state.model, settings.data.target, images, test),
+        bits_per_dim=density,
         accuracy=right,
         protocol=settings.data.target.protocol + of_labels(state.model),
         drawing_seconds=time.perf_counter() - begun,
         folder=folder,
         figures=tuple(files),
         latents=in_words(latents, wrong),
-        warnings=tuple(finding.text for finding in wrong),
+        warnings=warnings,
         anatomy=latents,
     )
-    write_card(summary, settings, state.model, images)
+    write_card(Run.load(folder))
     return summary
 
 
-def bits(model: VAE, target: Target, images: ImageSet, test: Bound | None) -> float | None:
+def bits(model: VAE, target: Target, images: ImageSet, test: Bound) -> float | None:
     """The bound on greys in bits for each value, where it is a score of them."""
-    if test is None or test.negative_elbo is None or target.discrete:
+    if test.negative_elbo is None or target.discrete:
         return None
     return bits_per_dim(test.negative_elbo, model.likelihood.family, target.interval, target.levels, images.shape)
 
 
-def write_model(folder: Path, state: State, images: ImageSet) -> None:
+def originate(state: State, images: ImageSet, outcome: Outcome, latents: str, warnings: tuple[str, ...]) -> Origin:
+    """How a model came to be: the same wherever it is resumed or repeated, so that equal weights are equal files."""
+    counts = {name: len(split) for name, split in images.splits.items()}
+    where = machine(state.model)
+    return Origin(images.title, counts, outcome, state.step, round(state.epoch, 4), where, latents, warnings)
+
+
+def write_model(folder: Path, state: State, images: ImageSet, origin: Origin) -> None:
     """Writes ``model.safetensors``: the best weights, with what they are for in the header."""
-    header = {
+    header = asdict(origin) | {
         "format": FORMAT,
         "vaescope": __version__,
         "torch": torch.__version__,

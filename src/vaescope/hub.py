@@ -24,7 +24,9 @@ from vaescope.run import Run, one_line
 NEEDED = ("config.yaml", "model.safetensors")
 """The files without which a run is none."""
 
-TRAVELS = re.compile(r"config\.yaml|model\.safetensors|README\.md|metrics\.jsonl|figures/[A-Za-z0-9][\w-]*\.(png|gif)")
+TRAVELS = re.compile(
+    r"config\.yaml|model\.safetensors|README\.md|metrics\.jsonl|evaluation\.json|figures/[A-Za-z0-9][\w-]*\.(png|gif)"
+)
 """The names of all files that go up or come down. None of them leads out of a folder."""
 
 LARGEST = 100_000_000

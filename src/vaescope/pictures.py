@@ -42,6 +42,28 @@ ROOM, FEWEST = 1344, 9
 PROPER = {"Bernoulli", "Fisher", "Gaussian", "Householder", "Laplace", "Mises"}
 """Words in the names of classes that keep their capital."""
 
+CAPTIONS = {
+    "training.png": "the loss, -ELBO, and its two parts: the distortion -log p(x|z), how badly the image is "
+    "explained, and the rate KL(q(z|x) || p(z)), how much is said about it. The dotted line is the entropy of the "
+    "binarised pixels, which no model can go below. Where something else is minimised than -ELBO, it is shown too",
+    "latent_space.png": "the decoder's image at every point of the latent plane. The points are quantiles of the "
+    "prior, so each tile is equally likely; of a sphere they are angles, of an autoencoder quantiles of its codes",
+    "latent_representation.png": "where the encoder puts images, coloured by class; the circles are one and two "
+    "standard deviations of the prior",
+    "latent_activity.png": "how much every latent says about the image, its part of the rate in nats, and how many "
+    "latents were in use as training went on. Unused ones are grey: a model with more latents than it needs leaves "
+    "some; where all are, the posterior has collapsed",
+    "reconstructions.png": "images over what is left of them after passing through the latents",
+    "samples.png": "new images: latents drawn from the prior, decoded",
+    "classes.png": "of a model with labels: the same draws of the latents in every class, so that style can be told "
+    "from class",
+    "traversals.png": "what each latent does, the others held still",
+    "architecture.png": "the model as it was built, with shapes and parameter counts",
+    "latent_representation.gif": "the latents separating into classes as training goes on",
+    "latent_progression.gif": "reconstructions approaching their originals as training goes on",
+}
+"""What every picture of a run shows, in the order in which to look at them."""
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -191,6 +213,13 @@ def draw(scene: Scene, folder: Path, curves: Sequence[Mapping[str, object]], fra
     if len(frames):
         files += [representation_animation(scene, folder, frames), progression_animation(scene, folder, frames)]
     return files
+
+
+def drawn(folder: Path) -> list[Path]:
+    """The pictures in a folder: first those of a run in the order in which to look at them, then others by name."""
+    found = sorted(path for path in folder.glob("*") if path.suffix in (".png", ".gif") and path.is_file())
+    known = list(CAPTIONS)
+    return sorted(found, key=lambda path: known.index(path.name) if path.name in CAPTIONS else len(known))
 
 
 def training_curves(scene: Scene, folder: Path, lines: Sequence[Mapping[str, object]]) -> Path:

@@ -15,9 +15,11 @@
 import difflib
 import json
 import math
+import os
+import platform
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vaescope import checkpoint, config, encoding, pictures
+from vaescope import __version__, checkpoint, config, encoding, pictures
 from vaescope.config import Config
 from vaescope.data.asked import TOGETHER, asked
 from vaescope.data.examples import Examples
@@ -49,6 +51,12 @@ def one_line(error: Exception) -> str:
     """What an error says, in one line of a bearable length."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) < 200 else text[:200] + " ..."
+
+
+def machine(model: VAE) -> str:
+    """What a model runs on, in words, with the versions of vaescope and torch."""
+    cores = f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPU cores"
+    return f"{cores}, vaescope {__version__}, torch {torch.__version__} on {next(model.parameters()).device.type}"
 
 
 def validation_examples(model: VAE, target: Target, images: ImageSet) -> Examples:
@@ -85,6 +93,48 @@ class Shown:
     examples: Examples
 
 
+@dataclass(frozen=True)
+class Origin:
+    """How a model came to be, as the header of its weights tells. What a header does not tell is empty.
+
+    Args:
+        title: What the image set is called.
+        counts: The number of its images by split.
+        outcome: How training ended: "finished", "stopped early" or "interrupted".
+        steps: The number of steps done.
+        epochs: The number of epochs done.
+        machine: What it was trained on, with the versions of vaescope and torch.
+        latents: What the latents carry, in words.
+        warnings: What is wrong with them, and what to try.
+    """
+
+    title: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    outcome: str = ""
+    steps: int = 0
+    epochs: float = 0.0
+    machine: str = ""
+    latents: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @staticmethod
+    def parse(header: Mapping[str, Any]) -> "Origin":
+        """What a header tells.
+
+        Raises:
+            TypeError: If a value is of the wrong kind.
+            ValueError: If one is none that it could be.
+        """
+        words = {key: printable(str(header.get(key, ""))) for key in ("title", "outcome", "machine", "latents")}
+        return Origin(
+            **words,
+            counts={split: int(count) for split, count in dict(header.get("counts", {})).items()},
+            steps=int(header.get("steps", 0)),
+            epochs=float(header.get("epochs", 0)),
+            warnings=tuple(printable(str(text)) for text in header.get("warnings", ())),
+        )
+
+
 @dataclass(frozen=True, repr=False)
 class Run:
     """A trained model and what it was trained on.
@@ -97,6 +147,7 @@ class Run:
         classes: The names of the classes.
         step: The step whose weights these are.
         loss: Their validation loss, in nats per image.
+        origin: How it came to be.
     """
 
     folder: Path
@@ -106,6 +157,7 @@ class Run:
     classes: tuple[str, ...]
     step: int
     loss: float
+    origin: Origin = Origin()
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.shape))
@@ -134,6 +186,7 @@ class Run:
             channels, height, width = (int(side) for side in header["shape"])
             classes = tuple(printable(str(name)) for name in header["classes"])
             step, loss = int(header["step"]), float(header["loss"])
+            origin = Origin.parse(header)
         except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
             if isinstance(error, UsageError):
                 raise
@@ -144,7 +197,7 @@ class Run:
             model.load_state_dict(checkpoint.load_tensors(path))
         except RuntimeError as error:
             raise UsageError(f"{path} does not fit {folder / 'config.yaml'} ({one_line(error)})") from None
-        return Run(folder, settings, model.eval(), (channels, height, width), classes, step, loss)
+        return Run(folder, settings, model.eval(), (channels, height, width), classes, step, loss, origin)
 
     @property
     def target(self) -> Target:

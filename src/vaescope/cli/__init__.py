@@ -20,6 +20,8 @@ VERBS = {
     "encode": ("look", "write the latents of images to a file"),
     "figures": ("look", "draw all pictures of a run anew"),
     "evaluate": ("evaluate", "measure a trained model: likelihood, reconstructions, latents, samples"),
+    "compare": ("evaluate", "put trained models side by side: scores, noise, configs, curves"),
+    "report": ("evaluate", "write a page with all that is known of a run"),
     "data": ("data", "list, fetch or check image sets"),
     "export": ("travel", "write a trained model as ONNX or torch programs that need no vaescope"),
     "push": ("travel", "upload a run to the Hugging Face Hub"),

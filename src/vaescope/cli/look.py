@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vaescope.cli.options import Parser, positive, report, seed, temperature, writing
+from vaescope.cli.options import Parser, output, positive, report, seed, temperature, writing
 from vaescope.data.own import open_source
 from vaescope.encoding import rows
 from vaescope.errors import UsageError
@@ -153,14 +153,3 @@ def read(run: Run, asked: Namespace) -> Iterator[Shown]:
     parts, form = run.shown(source, asked.label, asked.skip_bad, Download()), run.form
     report(f"{source.title}: {source.size}, seen as {form.height}x{form.width}x{form.channels}, {form.fit}")
     return parts
-
-
-def output(path: Path, endings: tuple[str, ...]) -> Path:
-    """A path to write to, whose ending says the format.
-
-    Raises:
-        UsageError: For another ending.
-    """
-    if path.suffix not in endings:
-        raise UsageError(f"{path} cannot be written: its ending must be {' or '.join(endings)}")
-    return path

@@ -62,3 +62,14 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}): give another -o") from None
+
+
+def output(path: Path, endings: tuple[str, ...]) -> Path:
+    """A path to write to, whose ending says the format.
+
+    Raises:
+        UsageError: For another ending.
+    """
+    if path.suffix not in endings:
+        raise UsageError(f"{path} cannot be written: its ending must be {' or '.join(endings)}")
+    return path

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from vaescope import config
-from vaescope.card import describe
 from vaescope.cli.options import report
 from vaescope.errors import UsageError
 from vaescope.experiment import train as train_run
 from vaescope.progress import Download, display
 from vaescope.request import expand_data, request
+from vaescope.summary import describe
 from vaescope.training import Observer, State
 
 

@@ -42,7 +42,8 @@ def push(words: Sequence[str]) -> int:
     """Runs ``vaescope push``."""
     made = Parser(
         "Upload a run to the Hugging Face Hub, in one commit: config.yaml, model.safetensors, README.md,\n"
-        "metrics.jsonl and figures/; neither checkpoints nor frames.npz. Log in first: `hf auth login`, or HF_TOKEN.",
+        "metrics.jsonl, evaluation.json and figures/; neither checkpoints nor frames.npz.\n"
+        "Log in first: `hf auth login`, or HF_TOKEN.",
         "vaescope push runs/main user/name --private",
         "vaescope push",
     )

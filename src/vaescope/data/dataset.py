@@ -9,13 +9,14 @@ from torch import Tensor
 
 from vaescope.data.cache import Division, open_entry, prepared
 from vaescope.data.fetch import Progress, Report, log
-from vaescope.data.images import ImageSet, load
+from vaescope.data.images import ImageSet, Split, load
 from vaescope.data.items import Source
 from vaescope.data.own import HUB, open_source
 from vaescope.data.pixels import Fit, Form
 from vaescope.data.rows import Mapped, Rows, in_memory
 from vaescope.data.survey import survey
 from vaescope.data.targets import TARGETS, Target, TargetName
+from vaescope.data.without import of_classes, said, without
 from vaescope.errors import UsageError
 
 OWN = "images"
@@ -40,6 +41,8 @@ class ImageData:
         labelled: The share of the training images whose labels the model may see: the first ones of every class,
             equally many of each, at least one. The labels of the others are -1 from then on; those of validation and
             test images stay.
+        without: The names of classes that are left out of all splits, for ``vaescope evaluate`` to tell whether the
+            model finds their test images strange. The others are numbered anew.
         size: Rows and columns that your own images are brought to, or one number for both; by default those that they
             all have.
         fit: How they get there: crop (scaled to cover it, the middle kept), pad (scaled to fit into it, the rest
@@ -64,6 +67,7 @@ class ImageData:
     root: Path = Path("data")
     targets: TargetName = "binary"
     labelled: float = 1.0
+    without: tuple[str | int, ...] = ()
     size: tuple[int, int] | int | None = None
     fit: Fit = "crop"
     channels: Literal[1, 2, 3, 4] | None = None
@@ -151,12 +155,31 @@ class ImageData:
             UsageError: If there is no such set, if it cannot be had, or if a file is wrong.
         """
         images = self._load(report, progress)
+        if self.without:
+            images = without(images, self.names_left_out)
         if self.labelled == 1:
             return images
         if images.train.labels is None:
             raise UsageError(f"data.labelled is {self.labelled}, but {images.title} has no labels: leave it out")
         labels = hide(images.train.labels, self.labelled, len(images.classes))
         return replace(images, train=replace(images.train, labels=labels))
+
+    @property
+    def names_left_out(self) -> list[str]:
+        """The classes that are left out. A name may be a number."""
+        return [str(name) for name in self.without]
+
+    def left_out(self, report: Report = log) -> tuple[str, Split]:
+        """The test images of the classes that are left out, and what they are.
+
+        Args:
+            report: Is told in one line what is fetched from where.
+
+        Raises:
+            UsageError: As :meth:`load`.
+        """
+        images = self._load(report, None)
+        return f"{images.title}, {said(self.names_left_out)}", of_classes(images, self.names_left_out)
 
     def _load(self, report: Report, progress: Progress | None) -> ImageSet:
         root = self.root.expanduser()

@@ -42,12 +42,14 @@ class Split:
         labels: The labels, int64, with shape (N,).
         called: A file with what each is called, as JSON one a line.
         factors: The ground truth that each was made from, as classes of F factors, int64, with shape (N, F).
+        lines: Which of these lines are theirs, from 0 on, with shape (N,); by default the first N.
     """
 
     images: Rows
     labels: Tensor | None = None
     called: Path | None = None
     factors: Tensor | None = None
+    lines: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,13 +62,23 @@ class Split:
     def names(self) -> Iterator[str]:
         """What the images are called, in their order; nothing where they are only numbers."""
         if self.called is not None:
+            wanted = set(range(len(self)) if self.lines is None else self.lines.tolist())
             with self.called.open(encoding="utf-8") as lines:
-                yield from map(json.loads, lines)
+                yield from (json.loads(line) for k, line in enumerate(lines) if k in wanted)
+
+    def some(self, mask: Tensor) -> "Split":
+        """The images at which a mask, with shape (N,), is true, in their order."""
+        places = mask.nonzero().flatten()
+        images = self.images[places] if isinstance(self.images, Tensor) else self.images.some(places)
+        lines = places if self.lines is None else self.lines[places]
+        labels, factors = (None if values is None else values[places] for values in (self.labels, self.factors))
+        return Split(images, labels, self.called, factors, lines)
 
     def part(self, rows: slice) -> "Split":
         """Some of them, in their order."""
-        labels, factors = (None if values is None else values[rows] for values in (self.labels, self.factors))
-        return replace(self, images=self.images[rows], labels=labels, factors=factors)
+        beside = (self.labels, self.factors, self.lines)
+        labels, factors, lines = (None if values is None else values[rows] for values in beside)
+        return replace(self, images=self.images[rows], labels=labels, factors=factors, lines=lines)
 
     def greys(self, index: Sequence[int] | Tensor) -> Array:
         """Some of the images with greys in [0, 1], for pictures, with shape (K, C, H, W)."""

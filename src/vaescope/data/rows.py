@@ -28,20 +28,21 @@ class Mapped:
 
     Args:
         path: The file.
+        kept: The numbers of the rows that there are, increasing; by default all.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, kept: np.ndarray | None = None) -> None:
+        self.path, self.kept = path, kept
         self._array: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
         self._read, self._lock = 0, threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._array)
+        return len(self._array if self.kept is None else self.kept)
 
     @property
     def shape(self) -> torch.Size:
         """The shape of all rows together, (N, *event)."""
-        return torch.Size(self._array.shape)
+        return torch.Size((len(self), *self._array.shape[1:]))
 
     @property
     def bits(self) -> int:
@@ -51,17 +52,21 @@ class Mapped:
     @property
     def nbytes(self) -> int:
         """The bytes of all rows."""
-        return int(self._array.nbytes)
+        return len(self) * int(self._array[:1].nbytes)
+
+    def some(self, places: Tensor) -> "Mapped":
+        """The rows at some places, which increase. None is read."""
+        return Mapped(self.path, places.numpy() if self.kept is None else self.kept[places.numpy()])
 
     def __getitem__(self, index: slice | Sequence[int] | Tensor) -> Tensor:
         if isinstance(index, slice):
-            rows = np.array(self._array[index])
+            rows = np.array(self._array[index if self.kept is None else self.kept[index]])
             self._release(rows.nbytes)
         else:
             places = self._places(index)
             order = places.argsort(kind="stable")  # from front to back, which disks like
             rows = np.empty((len(places), *self._array.shape[1:]), self._array.dtype)
-            rows[order] = self._array[places[order]]
+            rows[order] = self._array[places[order] if self.kept is None else self.kept[places[order]]]
             self._release(rows.nbytes + AROUND * len(rows))
         return torch.from_numpy(rows)
 

@@ -51,8 +51,13 @@ class Target(ABC):
     discrete: ClassVar[bool] = False
     """Whether pixels are either on or off, so that no density can score them."""
 
-    protocol: ClassVar[str]
-    """How validation and test images are scored, in words."""
+    shown: ClassVar[str]
+    """What of validation and test images is scored and what the encoder sees of them, in words."""
+
+    @property
+    def protocol(self) -> str:
+        """How validation and test images are scored, in words."""
+        return f"{self.shown}, one sample, KL weight 1"
 
     @property
     def top(self) -> int:
@@ -111,7 +116,7 @@ class Binary(Target):
 
     interval = (0.0, 1.0)
     discrete = True
-    protocol = "images binarised once, encoder sees the binary image, one sample, KL weight 1"
+    shown = "images binarised once, encoder sees the binary image"
 
     @property
     def levels(self) -> int:
@@ -165,7 +170,7 @@ class Grey(Whole):
     """The greys, in [0, 1]."""
 
     interval = (0.0, 1.0)
-    protocol = "grey images, encoder sees the grey image, one sample, KL weight 1"
+    shown = "grey images, encoder sees the grey image"
 
     def values(self, images: Tensor) -> Tensor:
         """The greys, in [0, 1]."""
@@ -176,7 +181,7 @@ class Centred(Whole):
     """The greys, in [-1, 1]."""
 
     interval = (-1.0, 1.0)
-    protocol = "grey images in [-1, 1], encoder sees the grey image, one sample, KL weight 1"
+    shown = "grey images in [-1, 1], encoder sees the grey image"
 
     def values(self, images: Tensor) -> Tensor:
         """The greys, in [-1, 1]."""

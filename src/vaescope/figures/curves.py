@@ -10,6 +10,7 @@ an autoencoder, the distortion stands alone; where something else is minimised t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +57,30 @@ class Curve:
     def bound(self) -> Array:
         """The -ELBO, distortion + rate."""
         return np.asarray(self.distortion) + np.asarray(self.rate)
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one of several runs went; every array has the shape (T,).
+
+    Args:
+        name: What the run is called.
+        step: The optimiser steps, increasing.
+        seconds: The seconds until then; not a number where they are not known.
+        value: What was measured there.
+    """
+
+    name: str
+    step: Array
+    seconds: Array
+    value: Array
+
+    def __post_init__(self) -> None:
+        shapes = {np.shape(values) for values in (self.step, self.seconds, self.value)}
+        require(
+            len(shapes) == 1 and len(next(iter(shapes))) == 1,
+            f"step, seconds and value need one shape (T,), got {sorted(shapes)}",
+        )
 
 
 MANY = 10_000
@@ -123,8 +148,6 @@ def _panel(
     zero: bool = False,
 ) -> None:
     """The quantity ``key``: its name and its last value above, the curves below, with ``floor`` or zero in sight."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
     curves = [(np.asarray(curve.step, float), np.asarray(getattr(curve, key), float)) for curve in (train, validation)]
     for (step, value), label, width, alpha in zip(curves, ("train", "validation"), (1.5, 5), (0.55, 1), strict=True):
         if len(step):
@@ -135,12 +158,80 @@ def _panel(
     if floor is not None:
         axes.axhline(floor, color=GREY, linestyle=":", linewidth=4, label=f"irreducible entropy {floor:,.1f}")
     scale_steps(axes, np.concatenate([step for step, _ in curves]))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.set_ylim(*_limits(curves, [floor] if floor is not None else [0.0] if zero else []))
+    scale_values(axes, _limits(curves, [floor] if floor is not None else [0.0] if zero else []))
     last = next(value for _, value in reversed(curves) if len(value))[-1]
     axes.set_title(NAMES.get(key, key), loc="left", color=colour, fontweight="bold")
     axes.set_title(amount(last), loc="right", color=colour)
-    if max(np.abs(axes.get_ylim())) >= MANY:
+
+
+def overlaid(
+    path: Path,
+    courses: Sequence[Course],
+    *,
+    quantity: str = "−ELBO",
+    title: str,
+    footer: str,
+    floor: float | None = None,
+    unit: str = "nats per image",
+) -> None:
+    """Draws the same quantity of several runs over each other: against the steps, and against the seconds.
+
+    Seconds are left out where those of a run are not known. As in :func:`training_curves`, what spans much is on a
+    logarithmic scale, and the first values may leave the picture at the top.
+
+    Args:
+        path: The PNG file to write.
+        courses: The runs, each in a colour of its own.
+        quantity: What was measured.
+        title: What is seen, and on which data and split.
+        footer: The protocol.
+        floor: What no run can fall below on average, such as the irreducible entropy.
+        unit: The unit of the quantity.
+    """
+    courses = [course for course in courses if np.isfinite(course.value).any()]
+    require(bool(courses), "there is nothing to draw: all curves are empty")
+    timed = all(np.isfinite(course.seconds).all() for course in courses)
+    against = ["step", "seconds"] if timed and max(course.seconds[-1] for course in courses) > 0 else ["step"]
+
+    def draw(figure: Figure) -> None:
+        figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.15)
+        panels = np.atleast_1d(figure.subplots(1, len(against), sharey=True))
+        for axes, key in zip(panels, against, strict=True):
+            _overlay(axes, courses, key, floor)
+            axes.set_xlabel(key)
+        panels[0].set_ylabel(f"{quantity}, {unit}")
+        handles, labels = panels[0].get_legend_handles_labels()
+        widest = max(style.text_width(label, PRINT.small) for label in labels)
+        columns = max(1, min(3, (WIDTH - 60) // (widest + 110)))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+
+    rows = -(-(len(courses) + (floor is not None)) // 2)
+    body = style.drawn(draw, WIDTH, 640 + 48 * rows)
+    style.save_page(path, body, title=title, footer=footer)
+
+
+def _overlay(axes: Axes, courses: Sequence[Course], key: str, floor: float | None) -> None:
+    """The courses against their steps or seconds, with their last values in the legend."""
+    curves = [(np.asarray(getattr(course, key), float), np.asarray(course.value, float)) for course in courses]
+    for k, (course, (place, value)) in enumerate(zip(courses, curves, strict=True)):
+        last = amount(value[np.isfinite(value)][-1])
+        name = style.shortened(style.drawable(course.name) or "run", PRINT.small, WIDTH // 2)
+        colour, marker = style.colour(k, len(courses)), "o" if len(value) == 1 else None
+        axes.plot(place, value, color=colour, linewidth=5, alpha=0.9, marker=marker, markersize=12)
+        axes.lines[-1].set_label(f" {name}  {last}")  # a name that begins with an underscore would be left out
+    if floor is not None:
+        axes.axhline(floor, color=GREY, linestyle=":", linewidth=4, label=f" irreducible entropy  {floor:,.1f}")
+    scale_steps(axes, np.concatenate([place for place, _ in curves]))
+    scale_values(axes, _limits(curves, [] if floor is None else [floor]))
+
+
+def scale_values(axes: Axes, limits: tuple[float, float]) -> None:
+    """Sets the range of values; many thousands are written as such."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_ylim(*limits)
+    if max(np.abs(limits)) >= MANY:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.7g}k"))
 
 

@@ -151,6 +151,24 @@ def classes(path: Path, images: Array, names: Sequence[str], *, title: str, foot
     style.save_page(path, body, title=title, footer=footer)
 
 
+def nearest(path: Path, samples: Array, found: Array, *, title: str, footer: str, note: str) -> None:
+    """Draws samples, each over the training images that are most like it.
+
+    Args:
+        path: The PNG file to write.
+        samples: Images, with shape (N, C, H, W).
+        found: The images below them, from the nearest on, with shape (R, N, C, H, W).
+        title: What is seen, and on which data.
+        footer: The run, the step and the protocol.
+        note: What is meant by near.
+    """
+    tiles = np.concatenate([_checked(samples, 4)[None], _checked(found, 5)])
+    names = ["sample", "nearest training images"]
+    tiles = style.fit(tiles, min(LARGEST, HEIGHT // len(tiles) - GAP), _column_room(tiles.shape[1], _label_room(names)))
+    body = _labelled([style.sheet(tiles[:1], GAP), style.sheet(tiles[1:], GAP)], names, PRINT.gap)
+    style.save_page(path, body, title=title, footer=footer, note=note)
+
+
 def traversals(path: Path, images: Array, values: Array, names: Sequence[str], *, title: str, footer: str) -> None:
     """Draws what the decoder makes of one latent moved at a time, a row for each.
 

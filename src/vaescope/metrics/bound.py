@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from vaescope.data.examples import Examples
+from vaescope.metrics.bits import in_bits
 from vaescope.metrics.score import Score, mean_score
+from vaescope.metrics.shown import shown
 from vaescope.metrics.subject import Subject
-from vaescope.models import VAE, SemiVAE, aside
-from vaescope.objectives import Objective, distortion, rate
+from vaescope.models import VAE, SemiVAE, aside, draw
+from vaescope.objectives import Objective, dimension_rates, distortion, rate
 
 CHUNK = 500
 """Images a pass: the activations of a small network for this many stay in a CPU's cache."""
@@ -114,13 +116,36 @@ def average(objective: Objective, model: VAE, examples: Examples, seed: int = 0)
 def evidence(subject: Subject) -> Iterator[Score]:
     """-ELBO of the test images with its parts, as ``vaescope train`` reports it at its end."""
     d, r = distortions_and_rates(subject.model, subject.test)
-    protocol = subject.target.protocol + of_labels(subject.model)
+    words, wrong = shown(subject)
+    protocol = f"{words}, one sample, KL weight 1{of_labels(subject.model)}"
     if subject.model.posterior.family.degenerate:
-        yield mean_score("distortion", "distortion", d, NATS, protocol, better="lower")
+        yield replace(mean_score("distortion", "distortion", d, NATS, protocol, better="lower"), warning=wrong)
         return
-    yield mean_score("negative_elbo", "−ELBO", d + r, NATS, protocol, better="lower")
+    bound = mean_score("negative_elbo", "−ELBO", d + r, NATS, protocol, better="lower")
+    yield replace(bound, warning=wrong)
+    yield from in_bits(subject, bound)
     yield mean_score("distortion", "distortion, −log p(x|z)", d, NATS, protocol)
-    yield mean_score("rate", "rate, KL(q(z|x) ‖ p(z))", r, NATS, protocol)
+    rates = mean_score("rate", "rate, KL(q(z|x) ‖ p(z))", r, NATS, protocol)
+    yield replace(rates, parts=latent_rates(subject.model, subject.test))
+
+
+def latent_rates(model: VAE, examples: Examples) -> tuple[float, ...]:
+    """The mean rate of every latent in nats, where each has one of its own: else nothing.
+
+    Args:
+        model: The model.
+        examples: N images as the model is shown them.
+    """
+    device = next(model.parameters()).device
+    found: list[Tensor] = []
+    with aside(model, seed=0):
+        for part in (part.to(device) for part in examples.split(CHUNK)):
+            sites = model.visit(part.values, part.context)(draw())[0]
+            each = dimension_rates(sites[0]) if len(sites) == 1 else None
+            if each is None:
+                return ()
+            found.append(each.double().sum(0).cpu())
+    return tuple((torch.stack(found).sum(0) / len(examples)).tolist())
 
 
 def of_labels(model: VAE) -> str:

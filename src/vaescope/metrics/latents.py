@@ -16,8 +16,9 @@ References:
     | https://arxiv.org/abs/1509.00519
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,9 +27,12 @@ from torch.distributions import Distribution, Independent, Normal
 
 from vaescope.data.examples import Examples
 from vaescope.distributions import centre, diagonal_normal
-from vaescope.families import InverseAutoregressive
+from vaescope.distributions.normal import normal_pairs
+from vaescope.families import Family, InverseAutoregressive
+from vaescope.metrics.subject import Tick
 from vaescope.models import VAE, Site, aside
 from vaescope.objectives import dimension_rates, log_mean_exp
+from vaescope.objectives.aggregate import entries
 
 ACTIVE = 0.01
 """A latent is active if its posterior centre has a variance over images above this (Burda et al., 2016)."""
@@ -95,10 +99,20 @@ def examine(model: VAE, examples: Examples, seed: int = 0) -> Anatomy:
         examples: The images of the split.
         seed: Decides the draws of the latents.
     """
-    family = model.posterior.family
-    slow = INVERTED if isinstance(family, InverseAutoregressive) else JOINTLY
-    images, draws = (IMAGES, None) if family.factorised else slow
+    images, draws = looked_at(model.posterior.family)
     return anatomy(model, examples[:images], draws, seed)
+
+
+def looked_at(family: Family, most: int = IMAGES) -> tuple[int, int | None]:
+    """How many images to look at, and for how many of them latents are drawn: nothing for all of them.
+
+    Args:
+        family: The family of the posterior, which decides what a density costs.
+        most: How many images where it costs little.
+    """
+    if family.factorised:
+        return most, None
+    return INVERTED if isinstance(family, InverseAutoregressive) else JOINTLY
 
 
 def anatomy(model: VAE, examples: Examples, draws: int | None = None, seed: int = 0) -> Anatomy:
@@ -144,33 +158,107 @@ def divided_rate(site: Site, draws: int | None = None) -> tuple[float, float]:
         site: N latents with shape (N, D), their posteriors with batch shape (N,), and the prior.
         draws: How many of the N latents are compared with all posteriors; by default all.
     """
-    if site.q is None:
-        raise ValueError("a site without a posterior has no rate; pass images to the model")
-    z, own = site.z[:draws], site.q.log_prob(site.z)[:draws].double()
-    if (exact := doubled(site.q)) is not None:
-        own = exact.log_prob(site.z.double())[:draws]
-    together = aggregate_log_prob(z, site.q)
-    prior = site.p.log_prob(site.z)[:draws].double()
+    own, together, prior = log_densities([site], draws)
     return (own - together).mean().item(), (together - prior).mean().item()
 
 
-def aggregate_log_prob(z: Tensor, q: Distribution) -> Tensor:
+def log_densities(sites: Sequence[Site], draws: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """The log-densities of latents under their own posterior, under the aggregate posterior, and under the prior.
+
+    Args:
+        sites: N latents, a part at a time, with shape (n, D), their posteriors with batch shape (n,), and the prior.
+        draws: How many of the N latents are compared with all posteriors; by default all.
+
+    Returns:
+        Each with shape (M,), in double precision.
+    """
+    posteriors = [_posterior(site) for site in sites]
+    own = torch.cat([_own(site.z, q) for site, q in zip(sites, posteriors, strict=True)])[:draws]
+    prior = torch.cat([site.p.log_prob(site.z).double() for site in sites])[:draws]
+    return own, aggregate_log_prob(torch.cat([site.z for site in sites])[:draws], *posteriors), prior
+
+
+def _posterior(site: Site) -> Distribution:
+    if site.q is None:
+        raise ValueError("a site without a posterior has no rate; pass images to the model")
+    return site.q
+
+
+def _own(z: Tensor, q: Distribution) -> Tensor:
+    exact = doubled(q)
+    return q.log_prob(z).double() if exact is None else exact.log_prob(z.double())
+
+
+def aggregate_log_prob(z: Tensor, *posteriors: Distribution) -> Tensor:
     r"""The log-density of latents under the aggregate posterior, :math:`\log \frac{1}{N} \sum_n q(z \mid x_n)`.
 
     Args:
         z: Latents, with shape (M, D).
-        q: N posteriors, with batch shape (N,) and event shape (D,).
+        posteriors: N posteriors, in parts with batch shape (n,) and event shape (D,).
 
     Returns:
         Shape (M,), in double precision.
     """
-    (count,) = q.batch_shape
+    return _mixed([_of_part(z, q) for q in posteriors], posteriors)
+
+
+def single_log_probs(z: Tensor, posteriors: Sequence[Distribution], tick: Tick = lambda done, total: None) -> Tensor:
+    r"""The log-density of every latent by itself under the aggregate posterior, :math:`\log \frac{1}{N} \sum_n q(z_j
+    \mid x_n)`.
+
+    Args:
+        z: Latents, with shape (M, D).
+        posteriors: N posteriors that factorise, in parts with batch shape (n,) and event shape (D,).
+        tick: Is told how much is done.
+
+    Returns:
+        Shape (M, D), in double precision.
+    """
+    parts = [_singles_of_part(z, q, partial(_moved, tick, turn, len(posteriors))) for turn, q in enumerate(posteriors)]
+    return _mixed(parts, posteriors)
+
+
+def _moved(tick: Tick, turn: int, turns: int, done: int, total: int) -> None:
+    """Tells that so much of one part of several is done."""
+    tick(turn * total + done, turns * total)
+
+
+def _mixed(parts: Sequence[Tensor], posteriors: Sequence[Distribution]) -> Tensor:
+    """The logarithm of the mean of densities, of which each part has the mean over some."""
+    counts = parts[0].new_tensor([q.batch_shape[0] for q in posteriors])
+    shares = (counts / counts.sum()).log()
+    return torch.stack([part + share for part, share in zip(parts, shares, strict=True)]).logsumexp(0)
+
+
+def _of_part(z: Tensor, q: Distribution) -> Tensor:
+    """The log-density of latents under the mean of some posteriors, with shape (M,)."""
     if (exact := doubled(q)) is not None:
-        pairs = normal_pairs(z.double(), exact.base_dist.loc, exact.base_dist.scale)
-    else:
-        rows = max(1, AT_ONCE // (count * z[0].numel()))
-        pairs = torch.cat([q.log_prob(part[:, None]).double() for part in z.split(rows)])
-    return log_mean_exp(pairs, axis=1)
+        return _of_normals(z.double(), exact.base_dist.loc, exact.base_dist.scale)
+    return torch.cat([log_mean_exp(q.log_prob(part[:, None]).double(), axis=1) for part in _few(z, q)])
+
+
+def _singles_of_part(z: Tensor, q: Distribution, tick: Tick) -> Tensor:
+    """The log-density of every latent by itself under the mean of some posteriors, with shape (M, D)."""
+    if (exact := doubled(q)) is None:
+        base = entries(q)
+        return torch.cat([log_mean_exp(base.log_prob(part[:, None]).double(), axis=1) for part in _few(z, q)])
+    columns = []
+    for j in range(z.shape[1]):
+        one = slice(j, j + 1)
+        columns.append(_of_normals(z[:, one].double(), exact.base_dist.loc[:, one], exact.base_dist.scale[:, one]))
+        tick(j + 1, z.shape[1])
+    return torch.stack(columns, dim=1)
+
+
+def _of_normals(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """The log-density of vectors under the mean of diagonal normals, see :func:`normal_pairs`."""
+    parts = z.split(max(1, AT_ONCE // len(loc)))
+    return torch.cat([log_mean_exp(normal_pairs(part, loc, scale), axis=1) for part in parts])
+
+
+def _few(z: Tensor, q: Distribution) -> Sequence[Tensor]:
+    """Latents, as many at a time as can be compared with some posteriors together."""
+    return z.split(max(1, AT_ONCE // (q.batch_shape[0] * z[0].numel())))
 
 
 def doubled(q: Distribution) -> Independent | None:
@@ -179,24 +267,6 @@ def doubled(q: Distribution) -> Independent | None:
         return None
     loc, scale = q.base_dist.loc.double(), q.base_dist.scale.double()
     return diagonal_normal(loc, scale) if scale.min() > 1e-5 else None
-
-
-def normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """The log-densities of M vectors under N diagonal normals, as three products of matrices instead of M N D terms.
-
-    The squares are multiplied out, which cancels digits where scales are small: it needs double precision.
-
-    Args:
-        z: Shape (M, D).
-        loc: The means, with shape (N, D).
-        scale: The standard deviations, with shape (N, D).
-
-    Returns:
-        Shape (M, N).
-    """
-    weight = scale.square().reciprocal()
-    constant = (loc.square() * weight).sum(1) + 2 * scale.log().sum(1) + loc.shape[1] * math.log(2 * math.pi)
-    return -0.5 * torch.addmm(constant + z.square() @ weight.T, z, (loc * weight).T, alpha=-2)
 
 
 def code_use(levels: Tensor, codes: int) -> tuple[int, tuple[int, ...], tuple[float, ...]]:

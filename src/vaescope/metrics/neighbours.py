@@ -1,11 +1,67 @@
 """What latents tell of the classes: the accuracy of a vote among nearest neighbours."""
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
+from vaescope.metrics.accuracy import share_right
+from vaescope.metrics.embeddings import AT_ONCE, Embedding, embeddings
+from vaescope.metrics.score import Score
+from vaescope.metrics.subject import Subject
+
+NEIGHBOURS = 10
+"""How many vote."""
+
+MOST = 50_000
+"""Training images that may vote, at most."""
+
+ASKED = 1000
+"""Points whose neighbours are looked for together."""
+
+
+def nearest(known: Iterable[Tensor], asked: Tensor, count: int) -> Tensor:
+    """The nearest of many points, by Euclidean distance, the nearest one first.
+
+    Args:
+        known: The N points among which they are looked for, a part at a time, with shape (n, D).
+        asked: Points whose neighbours are looked for, with shape (M, D).
+        count: How many neighbours each has; all N where there are fewer.
+
+    Returns:
+        Their numbers, in the order in which they come, with shape (M, count).
+    """
+    near, indices = asked.new_empty(len(asked), 0), torch.empty(len(asked), 0, dtype=torch.int64)
+    centre, before = asked.mean(0), 0  # taken off, so that distances do not drown in what all points share
+    points = asked - centre
+    for part in known:
+        part = part - centre
+        offset = part.square().sum(1) / 2
+        found = [(rows @ part.T).sub_(offset).topk(min(count, len(part))) for rows in points.split(ASKED)]
+        values = torch.cat((near, torch.cat([top.values for top in found])), dim=1)
+        numbers = torch.cat((indices, torch.cat([top.indices for top in found]) + before), dim=1)
+        near, order = values.topk(min(count, values.shape[1]))
+        indices, before = numbers.gather(1, order), before + len(part)
+    return indices
+
+
+def vote(known: Iterable[Tensor], labels: Tensor, asked: Tensor, neighbours: int = NEIGHBOURS) -> Tensor:
+    """The most frequent label among the nearest neighbours of points; of labels with as many votes the smallest.
+
+    Args:
+        known: Points whose labels vote, a part at a time, with shape (n, D).
+        labels: The labels of all of them, with shape (N,).
+        asked: Points whose labels are guessed, with shape (M, D).
+        neighbours: How many of the nearest vote.
+
+    Returns:
+        Labels, with shape (M,).
+    """
+    return labels[nearest(known, asked, neighbours)].mode(1).values
+
 
 def neighbour_accuracy(
-    known: Tensor, known_labels: Tensor, asked: Tensor, asked_labels: Tensor, neighbours: int = 10
+    known: Tensor, known_labels: Tensor, asked: Tensor, asked_labels: Tensor, neighbours: int = NEIGHBOURS
 ) -> float:
     """The share of points whose label is the most frequent one among their nearest neighbours, by Euclidean distance.
 
@@ -16,8 +72,28 @@ def neighbour_accuracy(
         asked_labels: Their labels, with shape (M,).
         neighbours: How many of the nearest vote. Of labels with as many votes the smallest wins.
     """
-    right = 0
-    for points, labels in zip(asked.split(500), asked_labels.split(500), strict=True):
-        nearest = torch.cdist(points, known).topk(min(neighbours, len(known)), largest=False).indices
-        right += int((known_labels[nearest].mode(1).values == labels).sum())
-    return right / len(asked)
+    guesses = vote(known.split(AT_ONCE), known_labels, asked, neighbours)
+    return (guesses == asked_labels).double().mean().item()
+
+
+def neighbours(subject: Subject) -> Iterator[Score]:
+    """The accuracy of a vote among the nearest training images, in the codes, in principal components, in pixels."""
+    labels = subject.labels("train")[:MOST], subject.labels("test")
+    for turn, embedding in enumerate(embeddings(subject)):
+        asked = embedding.examples("test").values
+        known = ticked(subject, embedding, len(labels[0]), turn)
+        right = vote(known, labels[0], asked) == labels[1]
+        words = (
+            f"test images, by a vote of the {min(NEIGHBOURS, len(labels[0]))} nearest by Euclidean distance of the "
+            f"first {len(labels[0]):,} training images; {embedding.protocol}"
+        )
+        title = f"kNN accuracy, {embedding.title}"
+        yield share_right(f"neighbours{embedding.name}", title, right, words, embedding.of_data, embedding.warning)
+
+
+def ticked(subject: Subject, embedding: Embedding, count: int, turn: int) -> Iterator[Tensor]:
+    """The points of the first training images, a part at a time; says how far it is, of three embeddings."""
+    parts = embedding.examples("train")[:count].split(AT_ONCE)
+    for number, part in enumerate(parts):
+        subject.tick(turn * count + number * AT_ONCE, 3 * count)
+        yield part.values

@@ -89,8 +89,14 @@ class Score:
             raise ValueError("better is lower, higher or null")
         parts = tuple(math.nan if part is None else float(part) for part in record.get("parts", ()))
         numbers: dict[str, Any] = {"value": math.nan if value is None else value, "error": _number(record.get("error"))}
-        changed = {"count": int(record["count"]), "interval": ends, "parts": parts, "each": each}
-        return Score(**(record | numbers | changed))
+        count = int(record["count"])
+        if count < 0 or (numbers["error"] or 0) < 0 or not isinstance(record.get("of_data", False), bool):
+            raise ValueError("count, error or of_data is none that a score can have")
+        if each is not None and (each.shape != (count,) or each.dtype.kind not in "biuf"):
+            raise ValueError(
+                f"{record['name']} has {count:,} cases, but its numbers of them are {each.dtype} {each.shape}"
+            )
+        return Score(**(record | numbers | {"count": count, "interval": ends, "parts": parts, "each": each}))
 
     def ends(self) -> tuple[float, float] | None:
         """The ends of its 95 % confidence interval, where it has an error."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet, Split
 from vaescope.data.targets import Target
+from vaescope.metrics.features import FeatureSet, default_features
 from vaescope.metrics.score import InapplicableError
 from vaescope.models import VAE, encode, greys, seeded
 from vaescope.streams import stream
@@ -43,13 +44,28 @@ class Effort:
     draws: int = 5
     generated: int = 10_000
     chains: int = 16
-    anneal: int = 1000
+    anneal: int = 200
     annealed: int = 100
 
 
 FULL = Effort("full")
 QUICK = Effort("quick", test=1000, train=5000, samples=50, draws=5, generated=1000, chains=8, anneal=100, annealed=10)
 """What takes less than 20 seconds in all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outliers:
+    """Images of another kind than those of a run, for it to be told whether its model finds them strange.
+
+    Args:
+        title: What they are.
+        images: Levels in the form of the run, with shape (N, C, H, W).
+        examples: The images as the model is shown them.
+    """
+
+    title: str
+    images: Tensor
+    examples: Examples
 
 
 class Subject:
@@ -62,6 +78,8 @@ class Subject:
         effort: How much to look at.
         seed: Decides all draws.
         tick: Is told how much of a metric is done.
+        features: The feature space that samples are compared in; by default that of the image set.
+        outliers: Images of another kind, where there are any.
     """
 
     def __init__(
@@ -72,9 +90,13 @@ class Subject:
         effort: Effort = FULL,
         seed: int = 0,
         tick: Tick = lambda done, total: None,
+        features: FeatureSet | None = None,
+        outliers: Outliers | None = None,
     ) -> None:
         self.model, self.target, self.images = model, target, images
         self.effort, self.seed, self.tick = effort, seed, tick
+        self.outliers = outliers
+        self._features = features
         self._codes: dict[SplitName, Tensor] = {}
 
     def seed_for(self, use: str, *counters: int) -> int:
@@ -143,22 +165,31 @@ class Subject:
         return self._codes[name]
 
     @cached_property
+    def features(self) -> FeatureSet:
+        """The feature space that samples are compared in."""
+        return self._features or default_features(self.images, self.tick)
+
+    @cached_property
     def reconstructions(self) -> Tensor:
         """What the model makes of the test images, from these centres: greys in [0, 1], with shape (N, C, H, W)."""
         return greys.reconstruct(self.model, self.target, self.test)
 
-    def generated(self, count: int) -> Tensor:
+    def generated(self, count: int, part: int = 0) -> Tensor:
         """New images, the means of the likelihood at draws of the prior: greys in [0, 1], with shape (count, C, H, W).
 
-        Of a model with labels these are drawn as often as test images have them.
+        Of a model with labels these are drawn as often as training images have them.
+
+        Args:
+            count: How many.
+            part: Which of several independent sets, for many images to be gone through a few at a time.
         """
         labels = None
         if self.model.classes:
             known = self.labels("train")
-            with seeded(self.seed_for("labels")):
+            with seeded(self.seed_for("labels", part)):
                 labels = known[torch.randint(len(known), (count,))]
         context = self.model.context(labels)
-        return greys.sample(self.model, self.target, count, seed=self.seed_for("samples"), context=context)
+        return greys.sample(self.model, self.target, count, seed=self.seed_for("samples", part), context=context)
 
     def _conditioned(self, examples: Examples, name: SplitName) -> Examples:
         return examples.conditioned(self.model.context(self.split(name).labels))

@@ -21,8 +21,8 @@ from vaescope.distributions import centre as centre_of
 from vaescope.errors import UsageError
 from vaescope.families import Bernoulli, DiagonalNormal, Family
 from vaescope.models.presets import Architecture, Flat
-from vaescope.models.trace import Pick, Site, Trace, draw
-from vaescope.models.vae import DRAW, VAE
+from vaescope.models.trace import Pick, Site, draw
+from vaescope.models.vae import VAE, Visit
 from vaescope.nets import MLP, Network, Shape
 from vaescope.priors import Prior, StandardNormal
 
@@ -77,27 +77,30 @@ class SemiVAE(VAE):
         super().__init__(prior, posterior, likelihood, classes)
         self.classifier = classifier
 
-    def forward(self, x: Tensor | None = None, context: Tensor | None = None, pick: Pick = DRAW) -> Trace:
-        """One pass: first the label, then z.
+    def visit(self, x: Tensor | None = None, context: Tensor | None = None) -> Visit:
+        """A pass but for its likelihood: first the label, then z. Images are classified only once.
 
         Args:
             x: Images, with shape (B, C, H, W). Without them the latents come from their priors.
             context: One-hot labels with shape (B, K), whose rows are zero where the label is not known; without it
                 none is known.
-            pick: Where the values of the labels and of the latents come from.
         """
-        labels, p = self.labels(), self.prior()
+        labels, prior = self.labels(), self.prior()
         seen = self.classifier(x) if x is not None else labels
         q = known(seen, context) if context is not None else None if x is None else seen
-        y = pick(0, labels, q)  # (*S, B, K)
-        if context is not None:  # what is known stays, wherever the rest comes from
-            y = torch.where(context.any(-1, keepdim=True), context.to(y.dtype), y)
-        if x is None:
-            p, posterior = p.expand(y.shape[:-1]), None  # as many latents as labels
-        else:
-            posterior = self.posterior(x.expand(*y.shape[:-1], *x.shape[1:]), y)
-        z = pick(1, p, posterior)  # (*S, B, D)
-        return Trace((Site(labels, q, y), Site(p, posterior, z)), self.likelihood(z, y))
+
+        def visited(pick: Pick) -> tuple[tuple[Site, ...], Tensor, Tensor | None]:
+            y = pick(0, labels, q)  # (*S, B, K)
+            if context is not None:  # what is known stays, wherever the rest comes from
+                y = torch.where(context.any(-1, keepdim=True), context.to(y.dtype), y)
+            if x is None:
+                p, posterior = prior.expand(y.shape[:-1]), None  # as many latents as labels
+            else:
+                p, posterior = prior, self.posterior(x.expand(*y.shape[:-1], *x.shape[1:]), y)
+            z = pick(1, p, posterior)  # (*S, B, D)
+            return (Site(labels, q, y), Site(p, posterior, z)), z, y
+
+        return visited
 
     def labels(self) -> OneHotCategorical:
         """The prior of the label, which is uniform, with no batch axes and event shape (K,)."""

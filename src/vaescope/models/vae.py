@@ -3,6 +3,8 @@ r"""The variational autoencoder: a prior, a posterior and a likelihood.
 .. math:: z \sim p(z), \quad x \sim p(x \mid z), \qquad q(z \mid x) \approx p(z \mid x)
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import one_hot
@@ -13,6 +15,9 @@ from vaescope.models.trace import Pick, Site, Trace, draw
 from vaescope.priors import Prior
 
 DRAW = draw()
+
+Visit = Callable[[Pick], tuple[tuple[Site, ...], Tensor, Tensor | None]]
+"""From a pick to the sites of a pass, and the latents and the condition that the likelihood is given after them."""
 
 
 class VAE(nn.Module):
@@ -49,10 +54,24 @@ class VAE(nn.Module):
             context: A further condition for every part of the model, with shape (B, K).
             pick: Where the values of the latents come from.
         """
+        sites, z, condition = self.visit(x, context)(pick)
+        return Trace(sites, self.likelihood(z, condition))
+
+    def visit(self, x: Tensor | None = None, context: Tensor | None = None) -> Visit:
+        """A pass but for its likelihood, to be made with any number of picks: images are encoded only once.
+
+        Args:
+            x: Images, with shape (B, C, H, W).
+            context: A further condition, with shape (B, K).
+        """
         p = self.prior(context)
         q = None if x is None else self.infer(x, context)
-        z = pick(0, p, q)
-        return Trace((Site(p, q, z),), self.likelihood(z, context))
+
+        def visited(pick: Pick) -> tuple[tuple[Site, ...], Tensor, Tensor | None]:
+            z = pick(0, p, q)
+            return (Site(p, q, z),), z, context
+
+        return visited
 
     def infer(self, x: Tensor, context: Tensor | None = None) -> Distribution:
         """The posterior q(z|x) of images, with batch shape (B,) and event shape (D,).

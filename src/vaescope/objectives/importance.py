@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from vaescope.models import VAE
 from vaescope.objectives.checks import check_counts, check_shares
+from vaescope.objectives.objective import Terms
 from vaescope.objectives.terms import log_mean_exp
 from vaescope.objectives.weighted import Weighted
 
@@ -48,15 +50,28 @@ class IWAE(Weighted):
 
     Args:
         samples: The number of draws :math:`K` for each image. With one, this is the ELBO, its rate estimated too.
+        begin: The share of the run after which there are so many draws; before it one. Every draw costs a pass of the
+            decoder, and most of what they give comes at the end.
 
     Raises:
-        UsageError: For less than one draw.
+        UsageError: For less than one draw, or a share outside of 0 and 1.
     """
 
     samples: int = 5
+    begin: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_shares(self, "begin")
 
     def __str__(self) -> str:
         return f"−importance weighted bound of {self.samples} draws"
+
+    def __call__(self, model: VAE, x: Tensor, context: Tensor | None = None, progress: float = 1.0) -> Terms:
+        """The negative bound as the loss, the distortion, the rate and the bound, in nats per image."""
+        if progress < self.begin:
+            return IWAE(1)(model, x, context, progress)
+        return super().__call__(model, x, context, progress)
 
     def bound(self, weights: Tensor) -> Tensor:
         """The bound for each image, with shape (B,), from log-weights with shape (K, B)."""
