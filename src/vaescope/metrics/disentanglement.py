@@ -35,7 +35,6 @@ from torch.nn.functional import cross_entropy
 
 from vaescope.data.idx import Array
 from vaescope.errors import UsageError
-from vaescope.metrics.bound import of_labels
 from vaescope.metrics.score import InapplicableError, Score, mean_score
 from vaescope.metrics.subject import Subject
 from vaescope.optional import needed
@@ -420,7 +419,7 @@ def focus(importance: Array) -> tuple[float, Array]:
     whole = importance.sum(1)
     shares = importance / np.where(whole > 0, whole, 1)[:, None]
     base = np.log(importance.shape[1]) if importance.shape[1] > 1 else 1.0
-    each = np.where(whole > 0, 1 - _entropy(shares) / base, 0)
+    each = np.where(whole > 0, (1 - _entropy(shares) / base).clip(0), 0)
     return float((each * whole).sum() / whole.sum()) if whole.sum() > 0 else 0.0, each
 
 
@@ -506,7 +505,8 @@ def _known(subject: Subject) -> _Known:
         raise InapplicableError("fewer than two ground-truth factors of the images vary")
     codes, asked = (subject.codes(name).double().numpy() for name in ("train", "test"))
     names = [name for name, varies in zip(subject.images.factors, vary, strict=True) if varies]
-    said = f"centres of the posteriors{of_labels(subject.model)}, factors {', '.join(names)}"
+    given = ", the label of each image given" if subject.model.classes else ""
+    said = f"centres of the posteriors{given}, factors {', '.join(names)}"
     return _Known(codes, train[:, vary], asked, test[:, vary], said)
 
 
