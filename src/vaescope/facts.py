@@ -5,6 +5,7 @@ Model cards and reports say the same because both ask here. All is read from the
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vaescope import pictures
@@ -54,19 +55,21 @@ def how_scored(run: Run) -> str:
 
 
 def scored_in_training(run: Run) -> list[Score]:
-    """The bound on the test images at the end of training, as scores; only of the first is the error known."""
-    bound = test_bound(test_line(run))
+    """What the test images came to at the end of training, as scores; only of the first is the error known."""
+    line = test_line(run)
+    bound = test_bound(line)
     if bound is None:
         return []
     parts = {"distortion": ("distortion, −log p(x|z)", bound.distortion)}
     if bound.negative_elbo is not None and bound.rate is not None:
         parts = {"negative_elbo": ("−ELBO", bound.negative_elbo)} | parts
         parts |= {"rate": ("rate, KL(q(z|x) ‖ p(z))", bound.rate)}
-    errors = [bound.standard_error, None, None]
-    return [
-        Score(name, title, value, NATS, how_scored(run), bound.images, error=error)
-        for (name, (title, value)), error in zip(parts.items(), errors, strict=False)
-    ]
+    protocol, images = how_scored(run), bound.images
+    scores = [Score(name, title, value, NATS, protocol, images) for name, (title, value) in parts.items()]
+    scores[0] = replace(scores[0], error=bound.standard_error)
+    for name, title, unit in (("bits_per_dim", "−ELBO", "bits/dim"), ("accuracy", "labels found", "")):
+        scores += [Score(name, title, float(line[name]), unit, protocol, images)] if name in line else []
+    return scores
 
 
 def facts(run: Run) -> dict[str, str]:

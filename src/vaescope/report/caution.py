@@ -45,13 +45,13 @@ def overfitted(known: Known) -> Iterator[str]:
     if best["step"] > 0 and risen > RISEN * abs(best["loss"]):
         yield (
             f"Overfitting: the validation loss was lowest at step {best['step']:,} of {last['step']:,} and rose by "
-            f"{risen:.1f} nats after that. The weights of step {best['step']:,} were kept. Try fewer epochs, a smaller "
-            "network, dropout, or more images."
+            f"{risen:,.1f} nats after that. The weights of step {best['step']:,} were kept. Try fewer epochs, a "
+            "smaller network, dropout, or more images."
         )
     gap = _elbo(last) - _elbo(train[-1])
     if gap > APART * abs(_elbo(last)):
         yield (
-            f"Memorising: at the end validation images cost {gap:.1f} nats more than training images. Try a smaller "
+            f"Memorising: at the end validation images cost {gap:,.1f} nats more than training images. Try a smaller "
             "network, dropout, or more images."
         )
 
@@ -71,8 +71,8 @@ def unfinished(known: Known) -> Iterator[str]:
     fell = before[-1]["loss"] - last["loss"] if before else 0.0
     if before and before[-1]["step"] > 0 and fell > FALLING * abs(last["loss"]):
         yield (
-            f"The validation loss still fell by {fell:.1f} nats in the last tenth of training: a longer one "
-            "(trainer.epochs) would do better."
+            f"The validation loss still fell by {fell:,.1f} nats from step {before[-1]['step']:,} to the last, "
+            f"{last['step']:,}: a longer training (trainer.epochs) would do better."
         )
 
 

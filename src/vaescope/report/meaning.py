@@ -8,6 +8,7 @@ from vaescope.facts import test_line
 from vaescope.metrics.bound import NATS
 from vaescope.metrics.latents import IMAGES
 from vaescope.metrics.score import NORMAL, Score
+from vaescope.models import VAE, SemiVAE
 from vaescope.report.known import Known
 
 BIT = math.log(2)
@@ -19,7 +20,15 @@ NEAR = 0.2
 
 def sentences(known: Known) -> list[str]:
     """All that can be said."""
-    return [*cost(known), *unavoidable(known), *independent(known), *tighter(known), *latents(known), *compared(known)]
+    return [
+        *cost(known),
+        *unavoidable(known),
+        *independent(known),
+        *tighter(known),
+        *labels_found(known),
+        *latents(known),
+        *compared(known),
+    ]
 
 
 def cost(known: Known) -> Iterator[str]:
@@ -29,29 +38,45 @@ def cost(known: Known) -> Iterator[str]:
         return
     if bound.negative_elbo is None or bound.rate is None:
         yield (
-            f"Given its latents, the pixels of a test image cost {bound.distortion:.1f} nats. An autoencoder puts each "
+            f"Given its latents, the pixels of a test image cost {nats(bound.distortion)}. An autoencoder puts each "
             "image in one point, which would take infinitely many nats to describe: so there is no −ELBO, and this "
             "number does not compare with those of models that have one."
         )
         return
     total, rate, rest = bound.negative_elbo, bound.rate, bound.distortion
     density = known.run.model.likelihood.family.density
-    told = f"A test image {'scores' if density else 'costs'} {total:.1f} nats".replace("-", "−")
+    told = f"{costly(known.run.model)} {'scores' if density else 'costs'} {nats(total)}"
     if density:
         told += ", of a density: the number depends on the scale of the pixels and may be negative"
     elif (bits := test_line(known.run).get("bits_per_dim")) is not None:
         told += f" to describe, {bits:.3f} bits for each of its values"
     else:
-        told += f" to describe, {total / BIT:.1f} bits"
+        told += f" to describe, {total / BIT:,.1f} bits"
     yield (
-        f"{told}. Of these {rate:.1f} say where it is in latent space (the rate), and {rest:.1f} what its pixels are, "
-        "given that (the distortion)."
+        f"{told}. Of these {rate:,.1f} say where it is in latent space (the rate), and {rest:,.1f} what its pixels "
+        "are, given that (the distortion)."
     )
     if bound.standard_error:
         yield (
             f"The mean is over {bound.images:,} test images. With others of the same kind it would lie within "
-            f"±{NORMAL * bound.standard_error:.2g} nats of this in 95 of 100 cases. Two models that are scored on the "
+            f"±{nats(NORMAL * bound.standard_error)} of this in 95 of 100 cases. Two models that are scored on the "
             "same images can be told apart by less: vaescope compare looks at them image by image."
+        )
+
+
+def costly(model: VAE) -> str:
+    """What a cost is that of."""
+    if isinstance(model, SemiVAE):
+        return "A test image together with its label"
+    return "A test image whose label is given" if model.classes else "A test image"
+
+
+def labels_found(known: Known) -> Iterator[str]:
+    """How many labels a classifier finds."""
+    if (accuracy := test_line(known.run).get("accuracy")) is not None:
+        yield (
+            f"The model's own classifier finds the label of {accuracy:.2%} of the test images; a guess would find "
+            f"about {1 / max(1, known.run.model.classes):.0%}."
         )
 
 
@@ -69,9 +94,9 @@ def unavoidable(known: Known) -> Iterator[str]:
     total = None if floor is None else total_of(known, floor.count)
     if floor is not None and total is not None and known.run.target.discrete:
         yield (
-            f"Of the {total:.1f} nats of {floor.count:,} test images {floor.value:.1f} are the randomness of the "
+            f"Of the {nats(total)} of {floor.count:,} test images {floor.value:,.1f} are the randomness of the "
             "pixels themselves, which were drawn as black or white from greys: no model can avoid them. The other "
-            f"{total - floor.value:.1f} are the model's doing: the rate, and what the decoder does not know of the "
+            f"{total - floor.value:,.1f} are the model's doing: the rate, and what the decoder does not know of the "
             "greys."
         )
 
@@ -83,9 +108,9 @@ def independent(known: Known) -> Iterator[str]:
         return
     total = total_of(known, base.count) if base.unit == NATS else test_line(known.run).get("bits_per_dim")
     if total is not None:
-        saved = base.value - total
-        less = f"the latents save {saved:.4g}" if saved > 0 else f"this one, at {total:.4g}, has not learned even that"
-        yield f"A model to which all pixels are independent needs {base.value:.4g} {base.unit}: {less}."
+        saved, digits = base.value - total, 1 if base.unit == NATS else 3
+        less = f"the latents save {saved:,.{digits}f}" if saved > 0 else "this one has not learned even that"
+        yield f"A model to which all pixels are independent needs {base.value:,.{digits}f} {base.unit}: {less}."
 
 
 def tighter(known: Known) -> Iterator[str]:
@@ -93,7 +118,7 @@ def tighter(known: Known) -> Iterator[str]:
     tight, gap = known.score("iwae.iwae"), known.score("iwae.iwae_gap")
     if tight is not None and gap is not None:
         yield (
-            f"With many draws of the latents for each image the bound comes down by {gap.value:.1f} nats, to "
+            f"With many draws of the latents for each image the bound comes down by {nats(gap.value)}, to "
             f"{written(tight)} ({tight.title}): at least so much is lost because the encoder's posterior is not "
             "the true one."
         )
@@ -115,10 +140,11 @@ def latents(known: Known) -> Iterator[str]:
 def told_apart(known: Known) -> Iterator[str]:
     """How well images can be told apart by their latents."""
     information, images = known.at_best("mutual_information"), known.run.origin.counts.get("validation", 0)
-    if not isinstance(information, int | float) or not known.run.model.posterior.family.factorised:
+    factorised = known.run.model.posterior.family.factorised  # of others fewer are looked at
+    if not isinstance(information, int | float) or not images or not factorised:
         return
     looked_at = min(IMAGES, images)
-    if images and information > math.log(looked_at) - NEAR:
+    if information > math.log(looked_at) - NEAR:
         end = f"all of the {looked_at:,} that were looked at are told apart, and no more can be seen with so few"
     else:
         end = f"as much as it takes to pick one of {max(1.0, math.exp(information)):,.0f} equally likely ones"
@@ -137,6 +163,12 @@ def compared(known: Known) -> Iterator[str]:
                 f"{score.title}: {_with_unit(score)}, where {score.better} is better. To compare with, without this "
                 f"model: {others}."
             )
+
+
+def nats(value: float) -> str:
+    """A number of nats: two digits of a small one."""
+    digits = 1 if abs(value) >= 1 else 2
+    return f"{value:,.{digits}f} nats".replace("-", "−")
 
 
 def _is_like(other: Score, score: Score) -> bool:

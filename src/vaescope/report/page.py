@@ -204,7 +204,8 @@ def again(known: Known) -> Html:
     commands = [f"cd {shown(run)}", repeat(run), *commands_of(known.evaluation.metrics), "vaescope report ."]
     machine = run.origin.machine or "a machine that is not known"
     words = (
-        f"Trained on {machine}, with seed {run.config.seed}. On the same machine the same seed gives the same weights."
+        f"Trained on {machine}, with seed {run.config.seed}. On the same machine the same seed gives the same weights. "
+        "What was asked of the evaluation beside --quick and --seed stands with its numbers."
     )
     config = (run.folder / "config.yaml").read_text(encoding="utf-8")
     return section(
