@@ -7,7 +7,6 @@ import torch
 
 from vaescope.data.asked import asked
 from vaescope.data.fetch import Report, locate, log
-from vaescope.data.idx import read_idx
 from vaescope.data.images import load
 from vaescope.data.items import Item, Source
 from vaescope.data.own import HUB, from_arrays, open_source
@@ -78,7 +77,9 @@ def opened(against: str, root: Path, report: Report = log) -> Source:
     """
     path = Path(against).expanduser()
     if path.is_dir() and (file := locate(path, FILE_NAMES["test_images"])):
-        return from_arrays({"test": read_idx(file)}, title=path.name)
+        source = open_source(file, classes=False)
+        source.title = path.name
+        return source
     if path.exists() or against.startswith(HUB):
         return open_source(against, classes=False)
     if against not in NAMED and ("/" in against or "." in against):

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TOGETHER = 1 << 24
+TOGETHER = 1 << 22
 """Distances at a time."""
 
 BLOCKS = 10
@@ -68,26 +68,32 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     return frechet(moments(real), moments(generated))
 
 
+def divided(points: Tensor, parts: int) -> list[Tensor]:
+    """Points in parts of nearly the same size, shuffled first, always in the same way: their order may say something.
+
+    Args:
+        points: Points, with shape (N, F).
+        parts: How many parts.
+    """
+    order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
+    return list(points[order].tensor_split(parts))
+
+
 def jackknife_error(
-    statistic: Callable[[Tensor, Tensor], float], real: Tensor, generated: Tensor, groups: int = 10
+    statistic: Callable[[Tensor, Tensor], float], real: Tensor, generated: Tensor, groups: int = BLOCKS
 ) -> float:
-    """The standard error of a number that is made of two sets, from what it becomes without a tenth of both in turn.
+    """The standard error of a number that is made of two sets, from what it becomes without a part of both in turn.
 
     Args:
         statistic: From points with shapes (N, F) and (M, F) to the number.
-        real: The points of one set; left out is every so many-th.
+        real: The points of one set.
         generated: Those of the other.
         groups: How many parts are left out in turn.
     """
-    without = torch.tensor(
-        [statistic(_without(real, k, groups), _without(generated, k, groups)) for k in range(groups)]
-    )
-    return float(((groups - 1) / groups * (without.double() - without.double().mean()).square().sum()).sqrt())
-
-
-def _without(points: Tensor, k: int, groups: int) -> Tensor:
-    """All points but every so many-th, from the k-th on."""
-    return points[torch.arange(len(points)) % groups != k]
+    sets = [divided(points, groups) for points in (real, generated)]
+    left = [statistic(*(torch.cat(parts[:k] + parts[k + 1 :]) for parts in sets)) for k in range(groups)]
+    found = torch.tensor(left, dtype=torch.float64)
+    return float(((groups - 1) / groups * (found - found.mean()).square().sum()).sqrt())
 
 
 def kernel_distance(real: Tensor, generated: Tensor) -> float:
@@ -103,18 +109,18 @@ def kernel_distance(real: Tensor, generated: Tensor) -> float:
 
 
 def kernel_distances(real: Tensor, generated: Tensor, blocks: int = BLOCKS) -> Tensor:
-    """The kernel distances of parts of two sets, every so many-th point, which have none in common.
+    """The kernel distances of parts of two sets, which have no point in common.
 
     Args:
-        real: Points, with shape (N, F).
-        generated: Points, with shape (M, F).
+        real: Points, with shape (N, F), at least two for each part.
+        generated: Points, with shape (M, F), at least two for each part.
         blocks: How many parts.
 
     Returns:
         The distances, with shape (blocks,), as float64.
     """
-    found = [kernel_distance(real[k::blocks], generated[k::blocks]) for k in range(blocks)]
-    return torch.tensor(found, dtype=torch.float64)
+    pairs = zip(divided(real, blocks), divided(generated, blocks), strict=True)
+    return torch.tensor([kernel_distance(*pair) for pair in pairs], dtype=torch.float64)
 
 
 def _kernel(x: Tensor, y: Tensor) -> Tensor:
