@@ -106,7 +106,7 @@ def binarisation(subject: Subject) -> Iterator[Score]:
 
 
 def over_draws(bounds: Tensor, protocol: str) -> Iterator[Score]:
-    """The mean of a score over several draws of the test images, and its spread.
+    """The mean of a score over several draws of the test images and their latents, and its spread.
 
     Args:
         bounds: The score of N images in M draws, with shape (M, N).
@@ -125,5 +125,5 @@ def over_draws(bounds: Tensor, protocol: str) -> Iterator[Score]:
     half = error * (STUDENT[draws - 2] if draws - 2 < len(STUDENT) else NORMAL)
     yield replace(plain, error=error, interval=(value - half, value + half), over="draws")
     wide = spread / math.sqrt(2 * (draws - 1))
-    title = "spread of one binarisation (sd)"
+    title = "spread over the draws (sd)"
     yield Score("binarisation_spread", title, spread, NATS, protocol, draws, "draws", error=wide, over="draws")
