@@ -498,7 +498,9 @@ def test_data_check_and_list_as_json(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["data", "check", "sample", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["splits"]["train"]["count"] == 200
     assert main(["data", "list", "--json"]) == 0
-    assert {"fashion-mnist", "mnist", "sample"} == {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert {"fashion-mnist", "mnist", "sample", "sprites"} == {
+        row["name"] for row in json.loads(capsys.readouterr().out)
+    }
     assert main(["data", "fetch", "sample"]) == 0
 
 

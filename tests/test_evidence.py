@@ -20,7 +20,7 @@ from vaescope.data.targets import TARGETS, Target, irreducible_entropy
 from vaescope.families import Bernoulli, Categorical, DiagonalNormal, DiscretisedLogistic, Gaussian, PointMass
 from vaescope.metrics import importance_bound, importance_weights, weighing
 from vaescope.metrics.bound import evidence, latent_rates
-from vaescope.metrics.densities import density, divided, softplus_sum
+from vaescope.metrics.densities import divided, softplus_sum
 from vaescope.metrics.floors import cross_entropy, floors, smoothed_histogram, smoothed_mean
 from vaescope.metrics.importance import Weights, sums_of, together, weighed
 from vaescope.metrics.likelihood import STUDENT, binarisation, iwae, loose, median_score, over_draws
@@ -136,15 +136,6 @@ def test_the_sum_of_softplus_is_right_however_large_the_logits_are(pixels: int, 
     expected = torch.logaddexp(logits.double(), torch.zeros(()).double()).sum(0)
     assert torch.allclose(softplus_sum(logits.clone).double(), expected, rtol=1e-6, atol=1e-5)
     assert torch.allclose(softplus_sum(lambda: logits.T.clone().T).double(), expected, rtol=1e-6, atol=1e-5)
-
-
-def test_a_mixture_whose_components_are_all_but_points_is_left_to_its_distribution() -> None:
-    narrow = NormalMixture(2, 3)
-    z = torch.randn(4, 6, 2)
-    assert torch.allclose(density(narrow())(z), narrow().log_prob(z), atol=1e-5)
-    points = narrow()
-    points.component_distribution.base_dist.scale = torch.full((3, 2), 1e-6)
-    assert density(points) == points.log_prob
 
 
 @pytest.mark.parametrize("samples", [1, 7, 2000])

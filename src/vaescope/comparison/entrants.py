@@ -17,11 +17,12 @@ from safetensors import SafetensorError, safe_open
 from vaescope.config import load_yaml
 from vaescope.data.own.folder import printable
 from vaescope.data.sources import NAMED
-from vaescope.data.targets import TARGETS
+from vaescope.data.targets import ONCE, TARGETS
 from vaescope.errors import UsageError
 from vaescope.evaluation import FILE, Evaluation, Measured, load
 from vaescope.metrics.bound import NATS
 from vaescope.metrics.score import Score
+from vaescope.metrics.shown import in_words
 from vaescope.observers import read_lines
 
 LOG = "metrics.jsonl"
@@ -164,7 +165,7 @@ def logged(folder: Path, config: Mapping[str, str], lines: Lines) -> Evaluation:
             f"{folder} holds no {FILE} and its training no score of test images: run `vaescope evaluate {folder}`"
         )
     try:
-        scores = tuple(_logged(found[-1], protocol(folder, config)))
+        scores = tuple(_logged(found[-1], protocol(folder, config, int(found[-1]["images"]))))
     except (KeyError, TypeError, ValueError, OverflowError):
         raise UsageError(f"{folder / LOG} is damaged (its scores are none): run `vaescope evaluate {folder}`") from None
     name = config.get("data.name", "")
@@ -187,10 +188,10 @@ def _logged(line: Mapping[str, Any], how: str) -> Iterator[Score]:
     yield Score("rate", "rate, KL(q(z|x) ‖ p(z))", float(line["rate"]), NATS, how, count)
 
 
-def protocol(folder: Path, config: Mapping[str, str]) -> str:
-    """How training scores test images at its end, from the config."""
+def protocol(folder: Path, config: Mapping[str, str], count: int) -> str:
+    """How training scores so many test images at its end, from the config."""
     target = TARGETS.get(config.get("data.targets", "binary"))  # type: ignore[call-overload]
-    words: str = target.protocol if target else "not known"
+    words = f"{in_words(target(), config.get('data.name', ''), count)}, {ONCE}" if target else "not known"
     if config.get("model") == "SemiSupervised":
         return f"{words}, image and label scored together (log {_classes(folder)} nats for the label)"
     return words + (", the label of each image given" if config.get("model.labels") == "true" else "")

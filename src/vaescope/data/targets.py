@@ -34,6 +34,9 @@ from vaescope.streams import uniforms
 FIXED_DRAW_SEED = 777
 """The seed with which validation and test images have been binarised since the code of the VampPrior paper."""
 
+ONCE = "one sample, KL weight 1"
+"""How images are scored by -ELBO, in the words of a protocol."""
+
 TargetName = Literal["binary", "grey", "centred"]
 
 
@@ -57,7 +60,7 @@ class Target(ABC):
     @property
     def protocol(self) -> str:
         """How validation and test images are scored, in words."""
-        return f"{self.shown}, one sample, KL weight 1"
+        return f"{self.shown}, {ONCE}"
 
     @property
     def top(self) -> int:

@@ -30,7 +30,7 @@ def mixture(logits: Tensor, components: Distribution) -> MixtureSameFamily:
 
 
 class NormalMixture(MixtureSameFamily):
-    """A mixture of diagonal normals over vectors, whose density takes three products of matrices.
+    """A mixture of diagonal normals over vectors, whose density takes a product of matrices.
 
     The base class lays out a term for every value, component and entry, which is most of a step of training where there
     are hundreds of components. Draws and moments are its own.
@@ -47,7 +47,7 @@ class NormalMixture(MixtureSameFamily):
 
 
 def normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    """The log-densities of M vectors under N diagonal normals, as products of matrices instead of M N D terms.
+    """The log-densities of M vectors under N diagonal normals, as one product of matrices instead of M N D terms.
 
     The squares are multiplied out, which cancels digits where scales are small: it needs double precision.
 
@@ -61,7 +61,8 @@ def normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     """
     weight = scale.square().reciprocal()
     constant = (loc.square() * weight).sum(1) + 2 * scale.log().sum(1) + loc.shape[1] * math.log(2 * math.pi)
-    return -0.5 * torch.addmm(constant + z.square() @ weight.T, z, (loc * weight).T, alpha=-2)
+    powers, factors = torch.cat((z.square(), z), dim=1), torch.cat((-0.5 * weight, loc * weight), dim=1)
+    return torch.addmm(-0.5 * constant, powers, factors.T)
 
 
 def _diagonal(distribution: Distribution) -> bool:

@@ -380,7 +380,7 @@ def ais(subject: Subject) -> Iterator[Score]:
     known = simulated_bounds(model, drawn, test[:drawn].context, how, seed, _share(subject.tick, first, 1))
     weighted = importance_bound(model, test, effort.samples, seed=subject.seed_for("annealed, importance"))
 
-    images = subject.target.protocol.partition(", one sample")[0] + of_labels(model)  # there are many samples
+    images = subject.target.shown + of_labels(model)
     protocol, drawing = f"{images}; {how}", f"images drawn from the model; {how}"
     gap = known.upper() - known.lower()
     warning = _doubts(found.bound(), weighted, gap)

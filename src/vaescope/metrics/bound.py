@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vaescope.data.examples import Examples
+from vaescope.data.targets import ONCE
 from vaescope.metrics.bits import in_bits
 from vaescope.metrics.score import Score, mean_score
 from vaescope.metrics.shown import shown
@@ -117,7 +118,7 @@ def evidence(subject: Subject) -> Iterator[Score]:
     """-ELBO of the test images with its parts, as ``vaescope train`` reports it at its end."""
     d, r = distortions_and_rates(subject.model, subject.test)
     words, wrong = shown(subject)
-    protocol = f"{words}, one sample, KL weight 1{of_labels(subject.model)}"
+    protocol = f"{words}, {ONCE}{of_labels(subject.model)}"
     if subject.model.posterior.family.degenerate:
         yield replace(mean_score("distortion", "distortion", d, NATS, protocol, better="lower"), warning=wrong)
         return

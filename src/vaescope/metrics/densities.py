@@ -14,13 +14,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, MixtureSameFamily
 from torch.nn.functional import softplus
 
 from vaescope.conditional import Conditional
-from vaescope.distributions.normal import normal_pairs
 from vaescope.families import Bernoulli
-from vaescope.metrics.latents import doubled
 
 GROUP = 4
 """Pixels that share a logarithm. Their product leaves float32 only where their logits are above 22 on average."""
@@ -86,23 +83,3 @@ def softplus_sum(logits: Callable[[], Tensor]) -> Tensor:
         head.addcmul_(head, other)  # times 1 + e^a
     total = product.log_().sum(0)
     return total if total.isfinite().all() else softplus(logits()).sum(0)
-
-
-def density(p: Distribution) -> Callable[[Tensor], Tensor]:
-    """The log-density of a distribution over vectors as a function: from shape (*S, B, D) to shape (*S, B).
-
-    Args:
-        p: The distribution, such as a prior, without batch axes.
-    """
-    if not isinstance(p, MixtureSameFamily) or len(p.component_distribution.batch_shape) != 1:
-        return p.log_prob
-    exact, shares = doubled(p.component_distribution), p.mixture_distribution.logits
-    if exact is None:
-        return p.log_prob
-    loc, scale = exact.base_dist.loc, exact.base_dist.scale
-
-    def mixed(z: Tensor) -> Tensor:
-        pairs = normal_pairs(z.double().flatten(0, -2), loc, scale).to(z.dtype)
-        return (pairs + shares).logsumexp(1).view(z.shape[:-1])
-
-    return mixed

@@ -29,9 +29,10 @@ from torch import Tensor
 
 from vaescope.data.examples import Examples
 from vaescope.errors import UsageError
-from vaescope.metrics.densities import density, explaining
-from vaescope.models import VAE, Pick, Site, aside, draw
+from vaescope.metrics.densities import explaining
+from vaescope.models import VAE, Pick, aside, draw
 from vaescope.models.vae import Visit
+from vaescope.objectives.terms import log_ratio
 
 DECODED, PIXELS = 1000, 2**20
 """Decoder passes at once, and the most values of images in them: the activations of a small network for so many stay in
@@ -175,15 +176,9 @@ def weighing(model: VAE, x: Tensor, context: Tensor | None = None) -> Callable[[
     """
     visit: Visit = model.visit(x, context)
     explained = explaining(model.likelihood, x)
-    densities: dict[int, Callable[[Tensor], Tensor]] = {}
-
-    def log_ratio(index: int, site: Site) -> Tensor:
-        assert site.q is not None
-        prior = densities.setdefault(index, density(site.p))
-        return site.q.log_prob(site.z) - prior(site.z)
 
     def weights(pick: Pick) -> Tensor:
         sites, z, condition = visit(pick)
-        return explained(z, condition) - reduce(add, (log_ratio(*numbered) for numbered in enumerate(sites)))
+        return explained(z, condition) - reduce(add, map(log_ratio, sites))
 
     return weights
