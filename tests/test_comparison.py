@@ -280,6 +280,8 @@ def test_runs_that_differ_in_their_seed_alone_become_their_mean(tmp_path: Path) 
     assert cell is not None
     assert cell.score.value == pytest.approx(mean)
     assert cell.score.error == pytest.approx(np.std([s.value for s in values if s], ddof=1) / math.sqrt(3))
+    low, high = cell.score.ends() or (math.nan, math.nan)
+    assert high - low == pytest.approx(2 * 4.303 * cell.score.error, rel=1e-3)  # Student's, of three seeds
     assert judgements(found) == ["worse", "best"]
     assert "(sd 1" in text(found)
     assert "tested over training seeds" in text(found)

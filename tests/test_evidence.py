@@ -23,8 +23,8 @@ from vaescope.metrics.bound import evidence, latent_rates
 from vaescope.metrics.densities import divided, softplus_sum
 from vaescope.metrics.floors import cross_entropy, floors, smoothed_histogram, smoothed_mean
 from vaescope.metrics.importance import Weights, sums_of, together, weighed
-from vaescope.metrics.likelihood import STUDENT, binarisation, iwae, loose, median_score, over_draws
-from vaescope.metrics.score import InapplicableError, Score, mean_score
+from vaescope.metrics.likelihood import binarisation, iwae, loose, median_score, over_draws
+from vaescope.metrics.score import InapplicableError, Score, mean_score, student
 from vaescope.metrics.shown import DIGESTS, shown
 from vaescope.metrics.subject import Effort, Subject
 from vaescope.models import VAE, Flat, SemiSupervised, aside, draw, given
@@ -289,11 +289,11 @@ def test_the_interval_of_the_mean_over_draws_and_that_of_a_median_hold_the_truth
     assert 0.935 < held["median"] / 1500 < 0.975
 
 
-@pytest.mark.parametrize("draws", range(2, 11))
+@pytest.mark.parametrize("draws", [*range(2, 13), 20, 1000])
 def test_students_quantiles(draws: int) -> None:
-    t = torch.linspace(-1, 1, 100_001, dtype=torch.float64) * STUDENT[draws - 2]
+    t = torch.linspace(-1, 1, 100_001, dtype=torch.float64) * student(draws - 1)
     inside = torch.trapezoid(torch.distributions.StudentT(torch.tensor(draws - 1.0).double()).log_prob(t).exp(), t)
-    assert inside.item() == pytest.approx(0.95, abs=5e-5)
+    assert inside.item() == pytest.approx(0.95, abs=1e-4)
 
 
 # the metrics

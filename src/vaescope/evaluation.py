@@ -375,7 +375,7 @@ def written(score: Score) -> str:
 def decimals(score: Score) -> int:
     """How many decimals of a score its error lets be known: two digits of the error, at most eight decimals."""
     error = score.error
-    if error is None and score.interval is not None:
+    if not error and score.interval is not None:
         error = (score.interval[1] - score.interval[0]) / 4
     if error is None or not math.isfinite(error) or error <= 0:
         if not math.isfinite(score.value) or score.value == round(score.value):

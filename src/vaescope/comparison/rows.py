@@ -19,7 +19,7 @@ from vaescope.comparison.entrants import Entrant, read
 from vaescope.comparison.noise import Difference, difference, rejected
 from vaescope.errors import UsageError
 from vaescope.metrics.protocol import METRICS
-from vaescope.metrics.score import Score
+from vaescope.metrics.score import Score, of_few
 
 Judgement = Literal["best", "alike", "worse", ""]
 """The best, not distinguishable from it, distinguishable from it, or not judged."""
@@ -64,7 +64,8 @@ def over_seeds(scores: Sequence[Score]) -> Score:
     values = [score.value for score in scores]
     error = statistics.stdev(values) / sqrt(len(values)) if all(map(isfinite, values)) else None
     mean = sum(values) / len(values)
-    return replace(scores[0], value=mean, error=error, interval=None, over="seeds", parts=(), each=None)
+    score = replace(scores[0], value=mean, error=error, interval=None, over="seeds", parts=(), each=None)
+    return of_few(score, len(scores))
 
 
 @dataclass(frozen=True)

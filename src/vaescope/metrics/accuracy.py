@@ -64,4 +64,4 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     squared = NORMAL**2 / count
     middle = (share + squared / 2) / (1 + squared)
     half = NORMAL / (1 + squared) * math.sqrt(share * (1 - share) / count + squared / count / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))

@@ -94,8 +94,9 @@ def strangenesses(subject: Subject) -> Iterator[Strangeness]:
     inside, outside = subject.test.conditioned(None), subject.outliers.examples
     point = subject.model.posterior.family.degenerate
     bounds = [
-        distortions_and_rates(subject.model, part, subject.seed_for("strange")).sum(0) for part in (inside, outside)
-    ]
+        distortions_and_rates(subject.model, part, subject.seed_for("strange", k)).sum(0)
+        for k, part in enumerate((inside, outside))
+    ]  # draws of their own: the error of an area takes the two kinds of cases to be independent
     subject.tick(1, 4)
     name, title = ("distortion", "distortion") if point else ("negative_elbo", "−ELBO")
     draw = "at the code" if point else "at one draw of the latents"

@@ -35,7 +35,7 @@ from torch.nn.functional import cross_entropy
 
 from vaescope.data.idx import Array
 from vaescope.errors import UsageError
-from vaescope.metrics.score import InapplicableError, Score, mean_score
+from vaescope.metrics.score import InapplicableError, Score, mean_score, of_few
 from vaescope.metrics.subject import Subject
 from vaescope.optional import needed
 
@@ -527,7 +527,8 @@ def disentanglement(subject: Subject) -> Iterator[Score]:
         )
         error = _spread(found) / REPEATS**0.5
         value, count = float(np.mean(found)), len(known.asked)
-        yield Score(name, title, value, "", protocol, count, error=error, over="draws", better="higher")
+        score = Score(name, title, value, "", protocol, count, error=error, over="draws", better="higher")
+        yield of_few(score, REPEATS)
 
 
 def _gaps(subject: Subject, known: _Known) -> Iterator[Score]:
@@ -593,10 +594,11 @@ def dci(subject: Subject) -> Iterator[Score]:
     ):
         value, parts = focus(mean.T if turned else mean)
         error = _spread([focus(each.T if turned else each)[0] for each in found.each]) / FORESTS**0.5
-        yield Score(
+        score = Score(
             name, title, value, "", protocol, len(known.asked), error=error, over="forests", better="higher",
             parts=tuple(parts.tolist()),
         )  # fmt: skip
+        yield of_few(score, FORESTS)
     score = mean_score(
         "dci_informativeness", "DCI informativeness, accuracy", found.right.mean(1), "", protocol, better="higher"
     )

@@ -17,15 +17,12 @@ from vaescope.families import Bernoulli
 from vaescope.metrics.bits import in_bits
 from vaescope.metrics.bound import NATS, distortions_and_rates, of_labels
 from vaescope.metrics.importance import Weights, importance_weights
-from vaescope.metrics.score import NORMAL, InapplicableError, Score, mean_score
+from vaescope.metrics.score import NORMAL, InapplicableError, Score, mean_score, of_few
 from vaescope.metrics.shown import shown
 from vaescope.metrics.subject import Subject
 
 FEW, MANY = 10.0, 0.5
 """A bound is called loose where more than this share of the images has fewer effective samples than this."""
-
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""Standard errors to either side of a mean of 2, 3, ... 10 normal numbers which hold 95 % of its draws."""
 
 
 def iwae(subject: Subject) -> Iterator[Score]:
@@ -122,8 +119,7 @@ def over_draws(bounds: Tensor, protocol: str) -> Iterator[Score]:
         return
     spread = means.std().item()
     error = spread / math.sqrt(draws)
-    half = error * (STUDENT[draws - 2] if draws - 2 < len(STUDENT) else NORMAL)
-    yield replace(plain, error=error, interval=(value - half, value + half), over="draws")
+    yield of_few(replace(plain, error=error, over="draws"), draws)
     wide = spread / math.sqrt(2 * (draws - 1))
     title = "spread over the draws (sd)"
     yield Score("binarisation_spread", title, spread, NATS, protocol, draws, "draws", error=wide, over="draws")

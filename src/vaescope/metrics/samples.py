@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vaescope.figures import tiles
+from vaescope.metrics.accuracy import wilson
 from vaescope.metrics.resemblance import (
     BLOCKS,
     authentic,
@@ -22,7 +23,7 @@ from vaescope.metrics.resemblance import (
     manifolds,
     nearest,
 )
-from vaescope.metrics.score import InapplicableError, Picture, Score, mean_score
+from vaescope.metrics.score import InapplicableError, Picture, Score, mean_score, of_few
 from vaescope.metrics.subject import Subject
 
 NEIGHBOURS = 5
@@ -96,15 +97,18 @@ def compared(real: Tensor, made: Tensor, protocol: str, inception: bool = False)
     fid, kid = ("FID", "KID") if inception else ("Fréchet distance", "kernel distance")
     distance, error = frechet_distance(real, made), jackknife_error(frechet_distance, real, made)
     both, cases = "both sets, jackknife", "generated images"
-    yield Score("frechet", fid, distance, "", protocol, len(made), cases, error, over=both, better="lower")
+    score = Score("frechet", fid, distance, "", protocol, len(made), cases, error, over=both, better="lower")
+    yield of_few(score, BLOCKS)
     parts = kernel_distances(real, made)
     how = f"{protocol}, kernel (x·y/{real.shape[1]} + 1)³, unbiased, mean over {len(parts)} parts"
     kernel = mean_score("kernel", kid, parts, "", how, better="lower")
-    yield replace(kernel, count=len(made), cases=cases, over="parts of both sets", each=None)
+    kernel = replace(kernel, count=len(made), cases=cases, over="parts of both sets", each=None)
+    yield of_few(kernel, len(parts))
     there = manifolds(real, made, NEIGHBOURS)
     balls = f"{protocol}, balls to the {NEIGHBOURS}th neighbour"
     for name in ("precision", "recall", "density", "coverage"):
         score = mean_score(name, name, getattr(there, name), "", balls, better="higher")
+        score = score if name == "density" else replace(score, interval=wilson(score.value, score.count))
         score = score if name in ("recall", "coverage") else of_samples(score)
         yield replace(score, over=f"{score.cases}, the balls fixed")
 

@@ -6,7 +6,7 @@ together, so that tables, model cards, reports and comparisons all say the same.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,9 @@ Better = Literal["lower", "higher"]
 
 NORMAL = 1.959964
 """Standard errors to either side of a mean that is normal which hold 95 % of its draws."""
+
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""The same of a mean whose error is found from only 2, 3, ... 10 numbers."""
 
 
 class InapplicableError(Exception):
@@ -137,6 +140,32 @@ def mean_score(
     error = float(numbers.std(ddof=1)) / math.sqrt(len(numbers)) if len(numbers) > 1 else None
     value = float(numbers.mean())
     return Score(name, title, value, unit, protocol, len(numbers), error=error, better=better, each=numbers)
+
+
+def student(freedom: int) -> float:
+    """Standard errors to either side of a mean which hold 95 % of its draws, where the error has to be found, too.
+
+    Args:
+        freedom: The degrees of freedom of the error: one less than the numbers that it is found from.
+    """
+    if freedom <= len(STUDENT):
+        return STUDENT[freedom - 1]
+    z = NORMAL  # the expansion of Cornish and Fisher in 1 / freedom, exact to three decimals from here on
+    terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
+
+
+def of_few(score: Score, numbers: int) -> Score:
+    """A score with Student's interval, because its error is found from a few numbers.
+
+    Args:
+        score: The score, with its error, if it has one.
+        numbers: How many numbers the error is found from.
+    """
+    if score.error is None or numbers < 2:
+        return score
+    half = score.error * student(numbers - 1)
+    return replace(score, interval=(score.value - half, score.value + half))
 
 
 def _finite(value: Any) -> Any:
