@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from vaescope.cli import main
 from vaescope.data.dataset import ImageData
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet, Split
+from vaescope.data.targets import Binary
 from vaescope.evaluation import load
 from vaescope.metrics import authentic, frechet_distance, kernel_distance, manifolds
 from vaescope.metrics.anomalies import anomalies
 from vaescope.metrics.features import FeatureSet
+from vaescope.metrics.neighbours import neighbours
+from vaescope.metrics.probe import probe
 from vaescope.metrics.resemblance import divided, frechet, jackknife_error, kernel_distances, nearest, radii
 from vaescope.metrics.samples import FEWEST, authenticity, compared, samples
 from vaescope.metrics.score import InapplicableError, Picture, Score
@@ -233,6 +237,19 @@ def test_the_picture_shows_each_sample_over_images_like_it(
         assert drawn.mode == "RGB"
         assert 400 < drawn.width <= 1600
     assert "50 generated images" in picture.caption
+
+
+def test_a_model_that_guesses_labels_is_measured_where_few_are_known(images: ImageSet) -> None:
+    train = images.train
+    assert train.labels is not None
+    few = replace(train, labels=torch.where(torch.arange(len(train)) % 3 == 0, train.labels, -1))
+    model = SemiSupervised(3, MLP(16), classifier=MLP(8))(images.shape, len(images.classes)).eval()
+    subject = Subject(model, Binary(), replace(images, train=few), FEW)
+    for metric in (probe, neighbours, samples):
+        found = [score for score in metric(subject) if isinstance(score, Score)]
+        assert all(math.isfinite(score.value) for score in found)
+        assert metric is samples or all("17 training images whose labels are known" in s.protocol for s in found[1:])
+    assert subject.generated(5).equal(subject.generated(5))
 
 
 def test_few_images_are_too_few(images: ImageSet, tiny: Callable[..., VAE]) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from vaescope.data.examples import Examples
 from vaescope.metrics.accuracy import share_right
-from vaescope.metrics.embeddings import AT_ONCE, Embedding, embeddings
+from vaescope.metrics.embeddings import AT_ONCE, embeddings
 from vaescope.metrics.score import Score
 from vaescope.metrics.subject import Subject
 
@@ -78,22 +79,22 @@ def neighbour_accuracy(
 
 def neighbours(subject: Subject) -> Iterator[Score]:
     """The accuracy of a vote among the nearest training images, in the codes, in principal components, in pixels."""
-    labels = subject.labels("train")[:MOST], subject.labels("test")
+    places, known, learned = subject.labelled(MOST)
+    labels = subject.labels("test")
     for turn, embedding in enumerate(embeddings(subject)):
         asked = embedding.examples("test").values
-        known = ticked(subject, embedding, len(labels[0]), turn)
-        right = vote(known, labels[0], asked) == labels[1]
+        right = vote(ticked(subject, embedding.examples("train")[places], turn), known, asked) == labels
         words = (
-            f"test images, by a vote of the {min(NEIGHBOURS, len(labels[0]))} nearest by Euclidean distance of the "
-            f"first {len(labels[0]):,} training images; {embedding.protocol}"
+            f"test images, by a vote of the {min(NEIGHBOURS, len(known))} nearest by Euclidean distance of the "
+            f"{learned}; {embedding.protocol}"
         )
         title = f"kNN accuracy, {embedding.title}"
         yield share_right(f"neighbours{embedding.name}", title, right, words, embedding.of_data, embedding.warning)
 
 
-def ticked(subject: Subject, embedding: Embedding, count: int, turn: int) -> Iterator[Tensor]:
-    """The points of the first training images, a part at a time; says how far it is, of three embeddings."""
-    parts = embedding.examples("train")[:count].split(AT_ONCE)
-    for number, part in enumerate(parts):
+def ticked(subject: Subject, points: Examples, turn: int) -> Iterator[Tensor]:
+    """Points, a part at a time; says how far it is, of three embeddings."""
+    count = len(points)
+    for number, part in enumerate(points.split(AT_ONCE)):
         subject.tick(turn * count + number * AT_ONCE, 3 * count)
         yield part.values

@@ -218,12 +218,12 @@ def best_probe(points: Tensor, labels: Tensor, held: Tensor, held_labels: Tensor
 def probe(subject: Subject) -> Iterator[Score]:
     """The accuracy of logistic regression on codes, on principal components and on pixels."""
     count = max(1, min(IMAGES, VALUES // math.prod(subject.images.shape)))
-    train, held, test = (subject.labels(name) for name in ("train", "validation", "test"))
-    train = train[:count]
+    held, test = (subject.labels(name) for name in ("validation", "test"))
+    places, train, learned = subject.labelled(count)
     if len(train.unique()) < 2:
         raise InapplicableError("the training images that are looked at have one class")
     words = (
-        f"test images, by logistic regression on the first {len(train):,} training images, standardised; "
+        f"test images, by logistic regression on the {learned}, standardised; "
         f"L2 penalty from {PENALTIES[0]:g} down to {PENALTIES[-1]:g} chosen on {len(held):,} validation images"
     )
     if isinstance(subject.model, SemiVAE):
@@ -232,7 +232,7 @@ def probe(subject: Subject) -> Iterator[Score]:
     for turn, embedding in enumerate(embeddings(subject)):
         subject.tick(turn, 3)
         found = best_probe(
-            embedding.examples("train")[:count].values, train, embedding.examples("validation").values, held
+            embedding.examples("train")[places].values, train, embedding.examples("validation").values, held
         )
         right = torch.cat([found(part.values) for part in embedding.examples("test").split(AT_ONCE)]) == test
         title, protocol = f"probe accuracy, {embedding.title}", f"{words}; {embedding.protocol}"

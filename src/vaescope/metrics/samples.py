@@ -108,9 +108,14 @@ def compared(real: Tensor, made: Tensor, protocol: str, inception: bool = False)
     balls = f"{protocol}, balls to the {NEIGHBOURS}th neighbour"
     for name in ("precision", "recall", "density", "coverage"):
         score = mean_score(name, name, getattr(there, name), "", balls, better="higher")
-        score = score if name == "density" else replace(score, interval=wilson(score.value, score.count))
+        score = score if name == "density" else with_wilson(score)
         score = score if name in ("recall", "coverage") else of_samples(score)
         yield replace(score, over=f"{score.cases}, the balls fixed")
+
+
+def with_wilson(score: Score) -> Score:
+    """A share with an interval that is never empty."""
+    return replace(score, interval=wilson(score.value, score.count))
 
 
 def of_samples(score: Score) -> Score:
@@ -140,8 +145,8 @@ def authenticity(real: Tensor, made: Tensor, training: Tensor, space: str) -> It
         f"other, {space}"
     )
     own, others = (authentic(points - centre, training - centre) for points in (made, real))
-    score = of_samples(mean_score("authenticity", "authenticity", own, "", protocol))
-    test = mean_score("test_authenticity", "authenticity, test images", others, "", protocol)
+    score = of_samples(with_wilson(mean_score("authenticity", "authenticity", own, "", protocol)))
+    test = with_wilson(mean_score("test_authenticity", "authenticity, test images", others, "", protocol))
     copied = score.value < test.value - 4 * math.hypot(score.error or 0, test.error or 0)
     yield replace(score, warning=COPIED if copied else "")
     yield replace(test, of_data=True, each=None)

@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vaescope.data.examples import Examples
+from vaescope.data.examples import Examples, Index
 from vaescope.data.images import ImageSet, Split
 from vaescope.data.targets import Target
 from vaescope.metrics.features import FeatureSet, default_features
 from vaescope.metrics.score import InapplicableError
-from vaescope.models import VAE, encode, greys, seeded
+from vaescope.models import VAE, SemiVAE, encode, greys, seeded
 from vaescope.streams import stream
 
 SplitName = Literal["train", "validation", "test"]
@@ -122,6 +122,27 @@ class Subject:
             raise InapplicableError("the labels of some images are not known")
         return labels
 
+    def labelled(self, most: int) -> tuple[Index, Tensor, str]:
+        """The first training images whose labels are known, for what learns from labels.
+
+        Args:
+            most: How many, at most.
+
+        Returns:
+            Where they are, their labels with shape (N,), and how many they are of what, in words.
+
+        Raises:
+            InapplicableError: If the images have no labels, only one class, or none is known.
+        """
+        labels = self.split("train").labels
+        if labels is None or bool((labels >= 0).all()):
+            labels = self.labels("train")[:most]
+            return slice(0, most), labels, f"first {len(labels):,} training images"
+        places = (labels >= 0).nonzero()[:most, 0]
+        if not len(places) or len(self.images.classes) < 2:
+            raise InapplicableError("the images have no labels")
+        return places, labels[places], f"first {len(places):,} training images whose labels are known"
+
     def factors(self, name: SplitName) -> Tensor:
         """What the images of a split were made from, as classes of F factors, with shape (N, F).
 
@@ -177,7 +198,7 @@ class Subject:
     def generated(self, count: int, part: int = 0) -> Tensor:
         """New images, the means of the likelihood at draws of the prior: greys in [0, 1], with shape (count, C, H, W).
 
-        Of a model with labels these are drawn as often as training images have them.
+        Of a model with labels these are drawn as often as training images have them, or from the model's own prior.
 
         Args:
             count: How many.
@@ -185,7 +206,8 @@ class Subject:
         """
         labels = None
         if self.model.classes:
-            known = self.labels("train")
+            own = isinstance(self.model, SemiVAE)
+            known = torch.arange(self.model.classes) if own else self.labels("train")
             with seeded(self.seed_for("labels", part)):
                 labels = known[torch.randint(len(known), (count,))]
         context = self.model.context(labels)
