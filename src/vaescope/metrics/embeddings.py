@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vaescope.data.examples import Examples
 from vaescope.data.images import Split
+from vaescope.metrics.score import InapplicableError
 from vaescope.metrics.subject import SplitName, Subject
 from vaescope.models import SemiVAE, encode
 
@@ -127,6 +128,22 @@ def embeddings(subject: Subject) -> Iterator[Embedding]:
     of = f"principal components of the greys of the first {axes.images:,} training images"
     yield Embedding("_pca", axes.words, of, lambda name: viewed(pixels(subject.split(name)), axes))
     yield Embedding("_pixels", "raw pixels", "greys in [0, 1]", lambda name: pixels(subject.split(name)))
+
+
+def known_labels(subject: Subject, most: int) -> Tensor:
+    """The labels of the first training images, with shape (N,).
+
+    Args:
+        subject: The model and its images.
+        most: How many, at most.
+
+    Raises:
+        InapplicableError: If there are none, or only one is among them.
+    """
+    labels = subject.labels("train")[:most]
+    if int(labels.min()) == int(labels.max()):
+        raise InapplicableError(f"the first {len(labels):,} training images are of one class")
+    return labels
 
 
 def pixels(split: Split) -> Examples:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vaescope.metrics.accuracy import share_right
-from vaescope.metrics.embeddings import AT_ONCE, Embedding, embeddings
+from vaescope.metrics.embeddings import AT_ONCE, Embedding, embeddings, known_labels
 from vaescope.metrics.score import Score
 from vaescope.metrics.subject import Subject
 
@@ -78,7 +78,7 @@ def neighbour_accuracy(
 
 def neighbours(subject: Subject) -> Iterator[Score]:
     """The accuracy of a vote among the nearest training images, in the codes, in principal components, in pixels."""
-    labels = subject.labels("train")[:MOST], subject.labels("test")
+    labels = known_labels(subject, MOST), subject.labels("test")
     for turn, embedding in enumerate(embeddings(subject)):
         asked = embedding.examples("test").values
         known = ticked(subject, embedding, len(labels[0]), turn)
