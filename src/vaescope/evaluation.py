@@ -133,9 +133,13 @@ def evaluate(
             that ``data.without`` has left out.
 
     Raises:
-        UsageError: If there is no such metric, one that was asked for does not apply, or the data are not there.
+        UsageError: If there is no such metric, one that was asked for does not apply, the data are not there, or
+            something is given for a metric that is not asked for.
     """
     chosen = choose(names)
+    for name, option, given in (("samples", "features", features), ("anomalies", "against", against)):
+        if given is not None and name not in chosen:
+            raise UsageError(f"--{option} is for the metric {name}, which is not asked for: add it to --metrics")
     known = load_kept(run)
     images = run.data(report)
     strange = outliers(run, against, effort.test, report) if "anomalies" in chosen else None
