@@ -153,10 +153,8 @@ def evaluate(
             that ``data.without`` has left out.
 
     Raises:
-        UsageError: If there is no such metric, one that was asked for does not apply, the data are not there, or the
-            folder cannot be written to.
-        UsageError: If there is no such metric, one that was asked for does not apply, the data are not there, or
-            something is given for a metric that is not asked for.
+        UsageError: If there is no such metric, one that was asked for does not apply, the data are not there, the
+            folder cannot be written to, or something is given for a metric that is not asked for.
     """
     chosen = choose(names)
     for name, option, given in (("samples", "features", features), ("anomalies", "against", against)):

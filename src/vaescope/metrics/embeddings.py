@@ -125,7 +125,7 @@ def embeddings(subject: Subject) -> Iterator[Embedding]:
     latents = codes("test").values.shape[1]
     yield Embedding("", "codes", codes.protocol, codes, False, codes.warning)
     axes = principal_axes(pixels(subject.split("train")), latents)
-    of = f"principal components of the greys of the first {axes.images:,} training images"
+    of = f"principal components of the greys of {axes.images:,} training images"
     yield Embedding("_pca", axes.words, of, lambda name: viewed(pixels(subject.split(name)), axes))
     yield Embedding("_pixels", "raw pixels", "greys in [0, 1]", lambda name: pixels(subject.split(name)))
 
@@ -142,7 +142,7 @@ def known_labels(subject: Subject, most: int) -> Tensor:
     """
     labels = subject.labels("train")[:most]
     if int(labels.min()) == int(labels.max()):
-        raise InapplicableError(f"the first {len(labels):,} training images are of one class")
+        raise InapplicableError(f"the {len(labels):,} training images are of one class")
     return labels
 
 

@@ -85,7 +85,7 @@ def neighbours(subject: Subject) -> Iterator[Score]:
         right = vote(known, labels[0], asked) == labels[1]
         words = (
             f"test images, by a vote of the {min(NEIGHBOURS, len(labels[0]))} nearest by Euclidean distance of the "
-            f"first {len(labels[0]):,} training images; {embedding.protocol}"
+            f"{len(labels[0]):,} training images; {embedding.protocol}"
         )
         title = f"kNN accuracy, {embedding.title}"
         yield share_right(f"neighbours{embedding.name}", title, right, words, embedding.of_data, embedding.warning)

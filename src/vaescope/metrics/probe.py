@@ -220,7 +220,7 @@ def probe(subject: Subject) -> Iterator[Score]:
     count = max(1, min(IMAGES, VALUES // math.prod(subject.images.shape)))
     train, held, test = known_labels(subject, count), subject.labels("validation"), subject.labels("test")
     words = (
-        f"test images, by logistic regression on the first {len(train):,} training images, standardised; "
+        f"test images, by logistic regression on {len(train):,} training images, standardised; "
         f"L2 penalty from {PENALTIES[0]:g} down to {PENALTIES[-1]:g} chosen on {len(held):,} validation images"
     )
     if isinstance(subject.model, SemiVAE):
