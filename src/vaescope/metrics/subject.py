@@ -29,7 +29,8 @@ class Effort:
     Args:
         name: What it is called.
         test: How many test images, at equal distances; nothing for all.
-        train: How many training images, at equal distances, for what learns from them or compares with them; nothing for all.
+        train: How many training images, at equal distances, for what learns from them or compares with them; nothing
+            for all.
         samples: The number K of draws for each image in the importance weighted bound.
         draws: How many times test images are binarised anew.
         generated: How many new images are drawn from the model.
