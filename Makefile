@@ -1,9 +1,10 @@
 # Two commands do everything: `make train` and `make test`. Each makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help train data test test-all lint format clean
+.PHONY: help train data evaluate report test test-all lint format clean
 
 PYTHON ?= python3
 CONFIG ?= configs/main.yaml
+RUN ?= runs/main
 JOBS ?= 2
 BIN := .venv/bin
 
@@ -17,6 +18,12 @@ train: .venv/installed ## make the environment, get the data, train configs/main
 
 data: .venv/installed ## get the image set that configs/main.yaml names
 	$(BIN)/vaescope data fetch --config $(CONFIG)
+
+evaluate: .venv/installed ## measure the run in RUN (runs/main)
+	$(BIN)/vaescope evaluate $(RUN) $(ARGS)
+
+report: .venv/installed ## write RUN/report.html: everything about that run on one page
+	$(BIN)/vaescope report $(RUN) $(ARGS)
 
 test: .venv/installed-dev ## run the tests (the fast ones, under 4 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)

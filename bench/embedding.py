@@ -31,13 +31,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from bench.recipes import ROOT, machine, put_table, train
 from vaescope.config import read
+from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet, Split
-from vaescope.metrics import neighbour_accuracy
+from vaescope.metrics import neighbour_accuracy, principal_axes
 from vaescope.models import encode
 from vaescope.run import Run
 
@@ -71,10 +71,8 @@ def principal(images: Tensor, latents: int) -> Embedding:
         images: Bytes, with shape (N, C, H, W).
         latents: The number of components.
     """
-    x = pixels(images)
-    mean = x.mean(0)
-    _, axes = torch.linalg.eigh((x - mean).T @ (x - mean))  # in the order of rising variance
-    return lambda images: (pixels(images) - mean) @ axes[:, -latents:]
+    axes = principal_axes(Examples(images, view=pixels), latents)
+    return lambda images: axes(pixels(images))
 
 
 def ask(embed: Embedding, images: ImageSet, asked: Split) -> dict[str, Any]:

@@ -206,6 +206,7 @@ def test_what_was_measured_stays_when_nothing_is_given(run_folder: Path, images:
     first = load(folder).metrics["anomalies"]
     assert first.scores
     assert "nothing to compare with" in refused(evaluate, run, ["anomalies"], FEW, 0, str)
+    assert "add it to --metrics" in refused(evaluate, run, ["elbo"], FEW, 0, str, against="sample")
     found = evaluate(run, None, FEW, report=str)
     assert found.metrics["samples"].scores
     for kept in (found, load(folder)):

@@ -257,6 +257,18 @@ def test_numbers_are_explained_by_what_they_are_made_of(copy: Path) -> None:
     assert "nan" not in said
 
 
+@pytest.mark.parametrize(("value", "says"), [(2.0, "one of 7 equally likely"), (4.0, "all of the 60 that were looked")])
+def test_what_latents_tell_is_as_it_was_measured(value: float, says: str, copy: Path) -> None:
+    found = measure(copy)
+    score = Score("mutual_information", "mutual information I(x; z)", value, "nats per image", "q", 60)
+    latents = Measured("quick", 0, 1.0, (score,), {}, "", "Representation")
+    save(replace(found, metrics={**found.metrics, "latents": latents}), copy)
+    said = [text for text in sentences(Known(Run.load(copy))) if "(mutual information)" in text]
+    assert len(said) == 1
+    assert f"tell {value:.1f} nats" in said[0]
+    assert says in said[0]
+
+
 def test_a_floor_of_other_images_explains_nothing(copy: Path) -> None:
     measure(copy, floors=tuple(replace(score, count=59) for score in FLOORS))
     assert "independent" not in " ".join(sentences(Known(Run.load(copy))))

@@ -153,10 +153,13 @@ def evaluate(
             that ``data.without`` has left out.
 
     Raises:
-        UsageError: If there is no such metric, one that was asked for does not apply, the data are not there, or the
-            folder cannot be written to.
+        UsageError: If there is no such metric, one that was asked for does not apply, the data are not there, the
+            folder cannot be written to, or something is given for a metric that is not asked for.
     """
     chosen = choose(names)
+    for name, option, given in (("samples", "features", features), ("anomalies", "against", against)):
+        if given is not None and name not in chosen:
+            raise UsageError(f"--{option} is for the metric {name}, which is not asked for: add it to --metrics")
     known = load_kept(run)
     if not os.access(run.folder, os.W_OK):
         raise UsageError(f"{run.folder} cannot be written to, and that is where {FILE} goes: copy it to where it can")

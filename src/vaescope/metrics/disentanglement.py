@@ -31,10 +31,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from vaescope.data.idx import Array
 from vaescope.errors import UsageError
+from vaescope.metrics.probe import fit_probes
 from vaescope.metrics.score import InapplicableError, Score, mean_score, of_few
 from vaescope.metrics.subject import Subject
 from vaescope.optional import needed
@@ -47,6 +48,9 @@ CUTS = 100
 
 HELD, VOTES = 64, 1000
 """So many images, or pairs of them, share a factor in one vote, and so many votes are cast."""
+
+PENALTY = 1e-4
+"""Of the linear classifier that sees how far pairs are apart."""
 
 RESAMPLES, REPEATS = 20, 5
 """Bootstrap resamples of the images, and repeated sets of votes."""
@@ -310,7 +314,7 @@ def beta_vae_metric(
     """The accuracy with which a linear classifier tells which factor was held from how far codes are apart.
 
     Of 64 pairs of images the two share the class of one factor; the mean of ``|z - z'|`` over the pairs is what the
-    classifier, a softmax regression, sees. 1: all factors can be told. 1 / F: none can.
+    classifier, a linear probe, sees. 1: all factors can be told. 1 / F: none can.
 
     A linear classifier also tells factors from codes that are rotated or shared, where these are not too many. It is 1
     for many models that are far from disentangled: the other measures were made for that reason.
@@ -331,13 +335,11 @@ def beta_vae_metric(
         A number in [0, 1].
     """
     (x, y), (tried, truth) = (_apart(z, v, draws, votes) for z, v in ((codes, factors), (asked, answers)))
-    middle, scale = x.mean(0), x.std(0)
-    scale = torch.where(scale > 0, scale, 1.0)
-    guess = _classifier((x - middle) / scale, y)((tried - middle) / scale).argmax(1)
-    return (guess == truth).double().mean().item()
+    probe = next(fit_probes(x, y, [PENALTY]))
+    return (probe(tried) == truth).double().mean().item()
 
 
-def _apart(codes: Array, factors: Array, draws: np.random.Generator, votes: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _apart(codes: Array, factors: Array, draws: np.random.Generator, votes: int) -> tuple[Tensor, Tensor]:
     """How far pairs that share a factor are apart, with shape (votes, D), and which one they share."""
     apart = [
         np.abs(codes[ones] - codes[others]).mean(1)
@@ -345,23 +347,6 @@ def _apart(codes: Array, factors: Array, draws: np.random.Generator, votes: int)
     ]
     which = np.repeat(np.arange(len(apart)), [len(rows) for rows in apart])
     return torch.from_numpy(np.concatenate(apart)), torch.from_numpy(which)
-
-
-def _classifier(x: torch.Tensor, y: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A softmax regression, with a little weight on simple ones so that there is a best one."""
-    weights = torch.zeros(x.shape[1] + 1, int(y.max()) + 1, dtype=x.dtype, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        value = cross_entropy(x @ weights[1:] + weights[0], y) + 1e-4 * weights[1:].square().sum()
-        value.backward()
-        return value
-
-    with torch.enable_grad():
-        optimizer.step(loss)
-    fitted = weights.detach()
-    return lambda rows: rows @ fitted[1:] + fitted[0]
 
 
 def _held(factors: Array, draws: np.random.Generator, votes: int, shared: bool) -> Iterator[Array]:

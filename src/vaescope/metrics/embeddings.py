@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaescope.data.examples import Examples
+from vaescope.data.examples import Examples, Index
 from vaescope.data.images import Split
+from vaescope.metrics.score import InapplicableError
 from vaescope.metrics.subject import SplitName, Subject
 from vaescope.models import SemiVAE, encode
 
@@ -124,9 +125,34 @@ def embeddings(subject: Subject) -> Iterator[Embedding]:
     latents = codes("test").values.shape[1]
     yield Embedding("", "codes", codes.protocol, codes, False, codes.warning)
     axes = principal_axes(pixels(subject.split("train")), latents)
-    of = f"principal components of the greys of the first {axes.images:,} training images"
+    of = f"principal components of the greys of {axes.images:,} training images"
     yield Embedding("_pca", axes.words, of, lambda name: viewed(pixels(subject.split(name)), axes))
     yield Embedding("_pixels", "raw pixels", "greys in [0, 1]", lambda name: pixels(subject.split(name)))
+
+
+def known_labels(subject: Subject, most: int) -> tuple[Index, Tensor, str]:
+    """The first training images whose labels are known, for what learns from labels.
+
+    Args:
+        subject: The model and its images.
+        most: How many, at most.
+
+    Returns:
+        Where they are, their labels with shape (N,), and how many they are of what, in words.
+
+    Raises:
+        InapplicableError: If there are no labels, or only one is among them.
+    """
+    known = subject.split("train").labels
+    places: Index = slice(0, most)
+    if known is None or len(subject.images.classes) < 2 or bool((known >= 0).all()):
+        labels, which = subject.labels("train")[places], ""
+    else:
+        places = (known >= 0).nonzero()[:most, 0]
+        labels, which = known[places], " whose labels are known"
+    if len(labels.unique()) < 2:
+        raise InapplicableError(f"the {len(labels):,} training images{which} are of one class")
+    return places, labels, f"{len(labels):,} training images{which}"
 
 
 def pixels(split: Split) -> Examples:

@@ -51,7 +51,7 @@ INCEPTION = "inception-v3"
 LEARNED = 20_000
 """Images that a classifier is trained on, at most, drawn from the training split."""
 
-STEPS = 300
+STEPS = 200
 """The steps of its training, a few seconds."""
 
 FORMAT = 1

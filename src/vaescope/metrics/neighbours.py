@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaescope.data.examples import Examples
 from vaescope.metrics.accuracy import share_right
-from vaescope.metrics.embeddings import AT_ONCE, embeddings
+from vaescope.metrics.embeddings import AT_ONCE, embeddings, known_labels
 from vaescope.metrics.score import Score
 from vaescope.metrics.subject import Subject
 
@@ -79,13 +79,13 @@ def neighbour_accuracy(
 
 def neighbours(subject: Subject) -> Iterator[Score]:
     """The accuracy of a vote among the nearest training images, in the codes, in principal components, in pixels."""
-    places, known, learned = subject.labelled(MOST)
+    places, known, learned = known_labels(subject, MOST)
     labels = subject.labels("test")
     for turn, embedding in enumerate(embeddings(subject)):
         asked = embedding.examples("test").values
         right = vote(ticked(subject, embedding.examples("train")[places], turn), known, asked) == labels
         words = (
-            f"test images, by a vote of the {min(NEIGHBOURS, len(known))} nearest by Euclidean distance of the "
+            f"test images, by a vote of the {min(NEIGHBOURS, len(known))} nearest by Euclidean distance of "
             f"{learned}; {embedding.protocol}"
         )
         title = f"kNN accuracy, {embedding.title}"

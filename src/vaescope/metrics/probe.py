@@ -22,8 +22,8 @@ from torch.nn.functional import one_hot
 
 from vaescope.data.examples import Examples
 from vaescope.metrics.accuracy import guesses, share_right
-from vaescope.metrics.embeddings import AT_ONCE, Principal, embeddings, principal_axes
-from vaescope.metrics.score import InapplicableError, Score
+from vaescope.metrics.embeddings import AT_ONCE, Principal, embeddings, known_labels, principal_axes
+from vaescope.metrics.score import Score
 from vaescope.metrics.subject import Subject
 from vaescope.models import SemiVAE
 
@@ -218,12 +218,10 @@ def best_probe(points: Tensor, labels: Tensor, held: Tensor, held_labels: Tensor
 def probe(subject: Subject) -> Iterator[Score]:
     """The accuracy of logistic regression on codes, on principal components and on pixels."""
     count = max(1, min(IMAGES, VALUES // math.prod(subject.images.shape)))
+    places, train, learned = known_labels(subject, count)
     held, test = (subject.labels(name) for name in ("validation", "test"))
-    places, train, learned = subject.labelled(count)
-    if len(train.unique()) < 2:
-        raise InapplicableError("the training images that are looked at have one class")
     words = (
-        f"test images, by logistic regression on the {learned}, standardised; "
+        f"test images, by logistic regression on {learned}, standardised; "
         f"L2 penalty from {PENALTIES[0]:g} down to {PENALTIES[-1]:g} chosen on {len(held):,} validation images"
     )
     if isinstance(subject.model, SemiVAE):

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vaescope.data.examples import Examples, Index
+from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet, Split
 from vaescope.data.targets import Target
 from vaescope.metrics.features import FeatureSet, default_features
@@ -28,8 +28,9 @@ class Effort:
 
     Args:
         name: What it is called.
-        test: How many test images, from the first on; nothing for all.
-        train: How many training images, for what learns from them or compares with them; nothing for all.
+        test: How many test images, at equal distances; nothing for all.
+        train: How many training images, at equal distances, for what learns from them or compares with them; nothing
+            for all.
         samples: The number K of draws for each image in the importance weighted bound.
         draws: How many times test images are binarised anew.
         generated: How many new images are drawn from the model.
@@ -51,6 +52,17 @@ class Effort:
 FULL = Effort("full")
 QUICK = Effort("quick", test=1000, train=5000, samples=50, draws=5, generated=1000, chains=8, anneal=100, annealed=10)
 """What takes less than 20 seconds in all."""
+
+
+def spaced(count: int, most: int | None) -> slice:
+    """At most so many of some rows, at equal distances; all without a number.
+
+    Args:
+        count: How many rows there are.
+        most: How many to take, or nothing for all.
+    """
+    step = 1 if most is None else max(1, count // most)
+    return slice(0, count if most is None else step * most, step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +116,11 @@ class Subject:
         return stream(self.seed, use, *counters)
 
     def split(self, name: SplitName) -> Split:
-        """The images of a split that are looked at: all validation images, and as many others as the effort says."""
+        """The images of a split that are looked at: all validation images, and as many others as the effort says, at
+        equal distances, for images may be sorted."""
         split = self.images.splits[name]
         most = {"train": self.effort.train, "validation": None, "test": self.effort.test}[name]
-        return split if most is None or most >= len(split) else split.part(slice(0, most))
+        return split if most is None or most >= len(split) else split.part(spaced(len(split), most))
 
     def labels(self, name: SplitName) -> Tensor:
         """The labels of the images of a split, with shape (N,).
@@ -121,27 +134,6 @@ class Subject:
         if int(labels.min()) < 0:
             raise InapplicableError("the labels of some images are not known")
         return labels
-
-    def labelled(self, most: int) -> tuple[Index, Tensor, str]:
-        """The first training images whose labels are known, for what learns from labels.
-
-        Args:
-            most: How many, at most.
-
-        Returns:
-            Where they are, their labels with shape (N,), and how many they are of what, in words.
-
-        Raises:
-            InapplicableError: If the images have no labels, only one class, or none is known.
-        """
-        labels = self.split("train").labels
-        if labels is None or bool((labels >= 0).all()):
-            labels = self.labels("train")[:most]
-            return slice(0, most), labels, f"first {len(labels):,} training images"
-        places = (labels >= 0).nonzero()[:most, 0]
-        if not len(places) or len(self.images.classes) < 2:
-            raise InapplicableError("the images have no labels")
-        return places, labels[places], f"first {len(places):,} training images whose labels are known"
 
     def factors(self, name: SplitName) -> Tensor:
         """What the images of a split were made from, as classes of F factors, with shape (N, F).
@@ -163,7 +155,7 @@ class Subject:
     def test(self) -> Examples:
         """The test images as the model is scored on them: binary ones by the fixed draw of the protocol."""
         shown = self.target.evaluation([self.images.validation.images, self.images.test.images])[1]
-        return self._conditioned(shown[: self.effort.test], "test")
+        return self._conditioned(shown[spaced(len(shown), self.effort.test)], "test")
 
     @cached_property
     def train(self) -> Examples:

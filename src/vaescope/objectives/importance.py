@@ -71,7 +71,8 @@ class IWAE(Weighted):
     def __call__(self, model: VAE, x: Tensor, context: Tensor | None = None, progress: float = 1.0) -> Terms:
         """The negative bound as the loss, the distortion, the rate and the bound, in nats per image."""
         if progress < self.begin:
-            return ELBO()(model, x, context, progress)
+            terms = ELBO()(model, x, context, progress)
+            return terms | {"bound": -(terms["distortion"] + terms["rate"]).detach()}
         return super().__call__(model, x, context, progress)
 
     def bound(self, weights: Tensor) -> Tensor:

@@ -88,7 +88,9 @@ def no_density(known: Known) -> Iterator[str]:
 
 def in_a_hurry(known: Known) -> Iterator[str]:
     """Scores of a quick evaluation."""
-    quick = [name for name, measured in known.evaluation.metrics.items() if measured.effort == "quick"]
+    quick = [
+        name for name, measured in known.evaluation.metrics.items() if measured.effort == "quick" and measured.scores
+    ]
     if quick:
         yield (
             f"Measured quickly, on fewer images: {', '.join(quick)}. For figures to cite run vaescope evaluate "

@@ -138,12 +138,15 @@ def latents(known: Known) -> Iterator[str]:
 
 
 def told_apart(known: Known) -> Iterator[str]:
-    """How well images can be told apart by their latents."""
-    information, images = known.at_best("mutual_information"), known.run.origin.counts.get("validation", 0)
-    factorised = known.run.model.posterior.family.factorised  # of others fewer are looked at
-    if not isinstance(information, int | float) or not images or not factorised:
+    """How well images can be told apart by their latents: as it was measured, or else seen in training."""
+    score, images = known.score("latents.mutual_information"), known.run.origin.counts.get("validation", 0)
+    information, looked_at = known.at_best("mutual_information"), min(IMAGES, images)
+    if not known.run.model.posterior.family.factorised:  # of others fewer are looked at
+        looked_at = 0
+    if score is not None:
+        information, looked_at = score.value, score.count
+    if not looked_at or not isinstance(information, int | float) or not math.isfinite(information):
         return
-    looked_at = min(IMAGES, images)
     if information > math.log(looked_at) - NEAR:
         end = f"all of the {looked_at:,} that were looked at are told apart, and no more can be seen with so few"
     else:
