@@ -320,8 +320,13 @@ def _each(path: Path) -> dict[str, np.ndarray]:
     """The scores of single images; without the file there are none."""
     if not path.is_file():
         return {}
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except BROKEN as error:
+        raise UsageError(
+            f"{path} is broken ({one_line(error)}): delete it and run `vaescope evaluate {path.parent}` again"
+        ) from None
 
 
 def table(evaluation: Evaluation, names: Iterable[str] | None = None) -> str:
@@ -333,15 +338,15 @@ def table(evaluation: Evaluation, names: Iterable[str] | None = None) -> str:
     """
     lines: list[str] = []
     group = ""
-    for name, measured in evaluation.metrics.items():
-        if (names is not None and name not in names) or name not in METRICS:
-            continue
+    told = {name: m for name, m in evaluation.metrics.items() if name in METRICS and (names is None or name in names)}
+    width = max([34, *(len(_number(score)) for measured in told.values() for score in measured.scores)])
+    for name, measured in told.items():
         if METRICS[name].group != group:
             group = METRICS[name].group
             lines += ["", group]
         if measured.skipped:
             lines.append(f"  {name}: not measured, {measured.skipped}")
-        lines += [line for score in measured.scores for line in _row(score)]
+        lines += [line for score in measured.scores for line in _row(score, width)]
     return "\n".join(lines[1:])
 
 
@@ -351,8 +356,9 @@ def html(evaluation: Evaluation) -> pages.Html:
     for group, some in groupby(evaluation.scores(), key=lambda known: _heading(evaluation, known[0])):
         rows.append([group])
         for _, score in some:
-            number = f"{written(score)} {score.unit}".rstrip()
-            rows.append([score.title, number, f"{score.count:,} {score.cases}", score.warning or score.protocol])
+            rows.append(
+                [score.title, _number(score), f"{score.count:,} {score.cases}", score.warning or score.protocol]
+            )
     return pages.table(["score", "value", "from", "protocol"], rows, numbers=[1])
 
 
@@ -393,9 +399,12 @@ def _rounded(value: float, digits: int) -> str:
     return text.lstrip("-") if not text.strip("-0.,") else text.replace("-", "−")
 
 
-def _row(score: Score) -> Iterator[str]:
-    number = f"{written(score)} {score.unit}".rstrip()
+def _number(score: Score) -> str:
+    return f"{written(score)} {score.unit}".rstrip()
+
+
+def _row(score: Score, width: int) -> Iterator[str]:
     mark = "· " if score.of_data else "  "
-    yield f"{mark}{score.title:<34} {number:<34} {score.count:,} {score.cases}"
+    yield f"{mark}{score.title:<34} {_number(score):<{width}} {score.count:,} {score.cases}"
     if score.warning:
         yield f"    warning: {score.warning}"

@@ -14,7 +14,7 @@ from vaescope.comparison import compare as side_by_side
 from vaescope.comparison import draw, write
 from vaescope.comparison.formats import FORMATS, WIDTH, record, text
 from vaescope.errors import UsageError
-from vaescope.evaluation import FILE, table
+from vaescope.evaluation import FILE, choose, table
 from vaescope.evaluation import evaluate as measure
 from vaescope.files import atomic_file
 from vaescope.metrics.features import FeatureSet, onnx_features
@@ -23,6 +23,9 @@ from vaescope.metrics.subject import FULL, QUICK
 from vaescope.progress import Steps
 from vaescope.report import report_html
 from vaescope.run import Run
+
+OPTIONS = {"samples": "iwae", "anneal": "ais", "against": "anomalies", "features": "samples"}
+"""The metric that an option is for."""
 
 
 def evaluate(words: Sequence[str]) -> int:
@@ -49,8 +52,11 @@ def evaluate(words: Sequence[str]) -> int:
     made.add_argument("--seed", type=seed, default=0, help="decides all draws (0)")
     made.add_argument("--json", action="store_true", help="print what is written to evaluation.json")
     asked = made.parse_args(words)
-    run = Run.load(asked.run)
     names = split(asked.metrics)
+    for option, name in OPTIONS.items():
+        if getattr(asked, option) is not None and name not in choose(names):
+            raise UsageError(f"--{option} is for the metric {name}, which is not measured: name it in --metrics, too")
+    run = Run.load(asked.run)
     effort = QUICK if asked.quick else FULL
     if asked.samples is not None:
         effort = replace(effort, samples=asked.samples)

@@ -86,10 +86,10 @@ def _judging(found: Comparison) -> Iterator[str]:
     for how, words in HOW.items():
         named = [row.like.title for row in rows if how in _ways(row)]
         if named:
-            yield f"{words}: {', '.join(dict.fromkeys(named))}"
+            yield f"{words}: {'; '.join(dict.fromkeys(named))}"
     silent = [row.like.title for row in found.rows if row.compared and row.like.better and not row.judged]
     if silent:
-        yield f"no best is marked where the error of a score is not known: {', '.join(dict.fromkeys(silent))}"
+        yield f"no best is marked where the error of a score is not known: {'; '.join(dict.fromkeys(silent))}"
 
 
 HOW = {
@@ -205,12 +205,13 @@ def _data_lines(found: Comparison, width: int) -> str:
 def of_data(found: Comparison) -> Iterator[tuple[str, str]]:
     """The numbers of the images alone: a title and the number, each once."""
     for row in found.data:
-        seen: dict[str, list[str]] = {}
+        seen: dict[tuple[str, str], list[str]] = {}
         for column, cell in zip(found.columns, row.cells, strict=True):
             if cell is not None:
-                seen.setdefault(f"{number(cell)} {cell.score.unit}".rstrip(), []).append(column.title)
-        for value, names in seen.items():
-            yield row.like.title, value + (f" ({', '.join(names)})" if len(seen) > 1 else "")
+                key = cell.score.title, f"{number(cell)} {cell.score.unit}".rstrip()
+                seen.setdefault(key, []).append(column.title)
+        for (title, value), names in seen.items():
+            yield title, value + (f" ({', '.join(names)})" if len(seen) > 1 else "")
 
 
 def _config_lines(found: Comparison, width: int) -> str:

@@ -1,0 +1,40 @@
+"""What is given to ``vaescope evaluate`` is used, or refused in one line; its table stays in columns."""
+
+from pathlib import Path
+
+import pytest
+from data_helpers import refused
+
+from vaescope.cli.evaluate import OPTIONS, evaluate
+from vaescope.evaluation import EACH, FILE, Evaluation, Measured, load, save, table
+from vaescope.metrics.score import Score
+
+
+def kept(*scores: Score) -> Evaluation:
+    return Evaluation("main", 7, "00", "Sample", "here", {"elbo": Measured("full", 0, 0, scores)}, "11")
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_of_a_metric_that_is_not_measured_is_refused(option: str) -> None:
+    words = ["anywhere", "--metrics", "elbo", f"--{option}", "10"]
+    assert f"--{option} is for the metric {OPTIONS[option]}" in refused(evaluate, words)
+
+
+def test_steps_of_chains_are_refused_where_the_chains_are_not_asked_for() -> None:
+    assert "--anneal is for the metric ais" in refused(evaluate, ["anywhere", "--anneal", "10"])
+
+
+def test_the_cases_stand_below_each_other_beside_a_long_number() -> None:
+    long = Score("b", "B", 252.5, "nats per image", "p", 60, interval=(252.03, 252.97))
+    lines = table(kept(Score("a", "A", 1.0, "", "p", 60), long)).splitlines()[1:]
+    assert len({line.index("60 test") for line in lines}) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\3\4 cut short"])
+def test_broken_scores_of_single_images_are_named(content: bytes, tmp_path: Path) -> None:
+    save(kept(), tmp_path)
+    (tmp_path / EACH).write_bytes(content)
+    said = refused(load, tmp_path)
+    assert EACH in said
+    assert FILE not in said
+    assert "pickle" not in said
