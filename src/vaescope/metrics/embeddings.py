@@ -62,11 +62,11 @@ def principal_axes(rows: Examples, count: int) -> Principal:
     """The first principal components.
 
     Args:
-        rows: N rows with P values each. Where P is above 2,048, only the first 2,000 rows are looked at.
+        rows: N rows with P values each. Where P is above 2,048, only 2,000 of the rows are looked at.
         count: The number D of components; there are no more than the rows or the values allow.
     """
     width = rows[:1].values.shape[1]
-    rows = rows[:FEW] if width > WIDE else rows
+    rows = rows[spread(len(rows), FEW)] if width > WIDE else rows
     count = max(1, min(count, width, len(rows) - 1))
     return (_wide if width > len(rows) else _tall)(rows, count)
 
@@ -125,25 +125,40 @@ def embeddings(subject: Subject) -> Iterator[Embedding]:
     latents = codes("test").values.shape[1]
     yield Embedding("", "codes", codes.protocol, codes, False, codes.warning)
     axes = principal_axes(pixels(subject.split("train")), latents)
-    of = f"principal components of the greys of the first {axes.images:,} training images"
+    of = f"principal components of the greys of {axes.images:,} training images"
     yield Embedding("_pca", axes.words, of, lambda name: viewed(pixels(subject.split(name)), axes))
     yield Embedding("_pixels", "raw pixels", "greys in [0, 1]", lambda name: pixels(subject.split(name)))
 
 
-def known_labels(subject: Subject, most: int) -> Tensor:
-    """The labels of the first training images, with shape (N,).
+def known_labels(subject: Subject, most: int) -> tuple[Tensor, Tensor]:
+    """Which training images to learn from, and their labels.
 
     Args:
         subject: The model and its images.
         most: How many, at most.
 
+    Returns:
+        Their numbers and their labels, with shape (N,) each.
+
     Raises:
-        InapplicableError: If there are none, or only one is among them.
+        InapplicableError: If there are no labels, or only one.
     """
-    labels = subject.labels("train")[:most]
-    if int(labels.min()) == int(labels.max()):
-        raise InapplicableError(f"the first {len(labels):,} training images are of one class")
-    return labels
+    labels = subject.labels("train")
+    index = spread(len(labels), most)
+    if len(labels[index].unique()) < 2:
+        raise InapplicableError(f"the {len(index):,} training images to learn from are of one class")
+    return index, labels[index]
+
+
+def spread(count: int, most: int) -> Tensor:
+    """The numbers of at most so many of all rows, evenly spread: one's own images often come class after class.
+
+    Args:
+        count: The number of all rows.
+        most: How many to take.
+    """
+    taken = min(count, most)
+    return torch.arange(taken) * count // taken
 
 
 def pixels(split: Split) -> Examples:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from vaescope.data.examples import Examples
 from vaescope.metrics.accuracy import share_right
-from vaescope.metrics.embeddings import AT_ONCE, Embedding, embeddings, known_labels
+from vaescope.metrics.embeddings import AT_ONCE, embeddings, known_labels
 from vaescope.metrics.score import Score
 from vaescope.metrics.subject import Subject
 
@@ -78,22 +79,20 @@ def neighbour_accuracy(
 
 def neighbours(subject: Subject) -> Iterator[Score]:
     """The accuracy of a vote among the nearest training images, in the codes, in principal components, in pixels."""
-    labels = known_labels(subject, MOST), subject.labels("test")
+    index, labels = known_labels(subject, MOST)
+    answers = subject.labels("test")
+    voters = f"the {min(NEIGHBOURS, len(index))} nearest by Euclidean distance of {len(index):,} training images"
     for turn, embedding in enumerate(embeddings(subject)):
-        asked = embedding.examples("test").values
-        known = ticked(subject, embedding, len(labels[0]), turn)
-        right = vote(known, labels[0], asked) == labels[1]
-        words = (
-            f"test images, by a vote of the {min(NEIGHBOURS, len(labels[0]))} nearest by Euclidean distance of the "
-            f"first {len(labels[0]):,} training images; {embedding.protocol}"
-        )
-        title = f"kNN accuracy, {embedding.title}"
-        yield share_right(f"neighbours{embedding.name}", title, right, words, embedding.of_data, embedding.warning)
+        known = ticked(subject, embedding.examples("train"), index, turn)
+        right = vote(known, labels, embedding.examples("test").values) == answers
+        name, title = f"neighbours{embedding.name}", f"kNN accuracy, {embedding.title}"
+        words = f"test images, by a vote of {voters}; {embedding.protocol}"
+        yield share_right(name, title, right, words, embedding.of_data, embedding.warning)
 
 
-def ticked(subject: Subject, embedding: Embedding, count: int, turn: int) -> Iterator[Tensor]:
-    """The points of the first training images, a part at a time; says how far it is, of three embeddings."""
-    parts = embedding.examples("train")[:count].split(AT_ONCE)
+def ticked(subject: Subject, points: Examples, index: Tensor, turn: int) -> Iterator[Tensor]:
+    """Some of many points, a part at a time; says how far it is, of three embeddings."""
+    parts = index.split(AT_ONCE)
     for number, part in enumerate(parts):
-        subject.tick(turn * count + number * AT_ONCE, 3 * count)
-        yield part.values
+        subject.tick(turn * len(parts) + number, 3 * len(parts))
+        yield points[part].values

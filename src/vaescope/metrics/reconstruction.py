@@ -100,7 +100,7 @@ def reconstruction(subject: Subject) -> Iterator[Score | Picture]:
 def baselines(subject: Subject, x: Tensor) -> Iterator[Score]:
     """The squared errors of what needs no model: the mean training image, and principal components."""
     axes = principal_axes(pixels(subject.split("train")), subject.codes("test").shape[1])
-    of = f"of the greys of the first {axes.images:,} training images"
+    of = f"of the greys of {axes.images:,} training images"
 
     def errors(view: Callable[[Tensor], Tensor]) -> Tensor:
         return in_chunks(lambda a, b: squared_errors(a, view(b.flatten(1)).view_as(b).clamp(0, 1)), x, x)
