@@ -24,9 +24,10 @@ from vaescope.families import (
 )
 from vaescope.metrics import best_probe, fit_probes, nearest, rate_parts, vote, wilson
 from vaescope.metrics.carried import collapse, divided, latents
+from vaescope.metrics.embeddings import spread
 from vaescope.metrics.latents import aggregate_log_prob, divided_rate, single_log_probs
 from vaescope.metrics.neighbours import neighbours
-from vaescope.metrics.probe import PENALTIES, probe
+from vaescope.metrics.probe import probe
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
 from vaescope.metrics.subject import FULL, QUICK, Subject
@@ -37,6 +38,7 @@ from vaescope.objectives.aggregate import split
 from vaescope.priors import CouplingFlow, HypersphericalUniform, NormalMixture, UniformCodes
 
 SMALL = MLP(width=16)
+PENALTIES = (1.0, 0.1, 0.01, 1e-3)
 GREY = TARGETS["grey"]()
 
 
@@ -209,7 +211,7 @@ def blobs(seed: int, count: int = 900, dims: int = 5, classes: int = 4) -> tuple
 def test_a_probe_is_the_logistic_regression_of_scikit_learn() -> None:
     linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is the judge here")
     (x, y), (asked, answers) = blobs(1), blobs(2)
-    for found in fit_probes(x, y):
+    for found in fit_probes(x, y, PENALTIES):
         judge = linear.LogisticRegression(C=1 / (len(x) * found.penalty), tol=1e-8, max_iter=2000)
         mean, scale = x.mean(0).double().numpy(), x.double().std(0, unbiased=False).numpy()
         scale[scale == 0] = 1
@@ -226,7 +228,7 @@ def test_a_probe_of_pixels_is_solved(images: ImageSet) -> None:
     x, y = images.train.images.flatten(1).float(), images.train.labels
     assert y is not None
     losses = []
-    for found in fit_probes(x, y, PENALTIES[:4]):
+    for found in fit_probes(x, y, PENALTIES):
         losses.append(found.loss)
         assert found.slope**2 <= 2e-4 * found.penalty
     assert losses == sorted(losses, reverse=True)
@@ -237,7 +239,6 @@ def test_labels_that_only_the_test_images_have_are_never_guessed() -> None:
     x, y = blobs(1)
     known = y < 5
     found = best_probe(x[known], y[known], x, y)
-    assert found.penalty in PENALTIES
     assert set(found(x).tolist()) <= {2, 3, 4}
 
 
@@ -262,6 +263,11 @@ def test_the_interval_is_that_of_scipy(right: int, count: int) -> None:
     stats = pytest.importorskip("scipy.stats", reason="scipy is the judge here")
     expected = stats.binomtest(right, count).proportion_ci(method="wilson")
     assert wilson(right / count, count) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_some_of_many_are_evenly_spread() -> None:
+    assert spread(10, 4).tolist() == [0, 2, 5, 7]
+    assert spread(3, 5).tolist() == [0, 1, 2]
 
 
 # The metrics

@@ -27,6 +27,7 @@ from torch.distributions import Distribution, Independent
 from vaescope.data.examples import Examples
 from vaescope.distributions import centre
 from vaescope.metrics.bound import NATS
+from vaescope.metrics.embeddings import spread
 from vaescope.metrics.latents import ACTIVE, code_use, log_densities, looked_at, single_log_probs
 from vaescope.metrics.score import InapplicableError, Score, mean_score
 from vaescope.metrics.subject import Subject, Tick
@@ -116,7 +117,7 @@ def latents(subject: Subject) -> Iterator[Score]:
     if model.posterior.family.degenerate:
         raise InapplicableError("the posterior is a point mass, which has no rate")
     images, draws = looked_at(model.posterior.family, MOST)
-    shown = subject.test[:images]
+    shown = subject.test[spread(len(subject.test), images)]
     sites = posteriors(model, shown, subject.seed_for("latents"))
     of = "the label of each image given" if model.classes else ""
     with aside(model, seed=0):

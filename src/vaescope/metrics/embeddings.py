@@ -62,11 +62,11 @@ def principal_axes(rows: Examples, count: int) -> Principal:
     """The first principal components.
 
     Args:
-        rows: N rows with P values each. Where P is above 2,048, only the first 2,000 rows are looked at.
+        rows: N rows with P values each. Where P is above 2,048, only 2,000 of the rows are looked at.
         count: The number D of components; there are no more than the rows or the values allow.
     """
     width = rows[:1].values.shape[1]
-    rows = rows[:FEW] if width > WIDE else rows
+    rows = rows[spread(len(rows), FEW)] if width > WIDE else rows
     count = max(1, min(count, width, len(rows) - 1))
     return (_wide if width > len(rows) else _tall)(rows, count)
 
@@ -132,6 +132,8 @@ def embeddings(subject: Subject) -> Iterator[Embedding]:
 
 def known_labels(subject: Subject, most: int) -> tuple[Index, Tensor, str]:
     """The first training images whose labels are known, for what learns from labels.
+def known_labels(subject: Subject, most: int) -> tuple[Tensor, Tensor]:
+    """Which training images to learn from, and their labels.
 
     Args:
         subject: The model and its images.
@@ -153,6 +155,27 @@ def known_labels(subject: Subject, most: int) -> tuple[Index, Tensor, str]:
     if len(labels.unique()) < 2:
         raise InapplicableError(f"the {len(labels):,} training images{which} are of one class")
     return places, labels, f"{len(labels):,} training images{which}"
+        Their numbers and their labels, with shape (N,) each.
+
+    Raises:
+        InapplicableError: If there are no labels, or only one.
+    """
+    labels = subject.labels("train")
+    index = spread(len(labels), most)
+    if len(labels[index].unique()) < 2:
+        raise InapplicableError(f"the {len(index):,} training images to learn from are of one class")
+    return index, labels[index]
+
+
+def spread(count: int, most: int) -> Tensor:
+    """The numbers of at most so many of all rows, evenly spread: one's own images often come class after class.
+
+    Args:
+        count: The number of all rows.
+        most: How many to take.
+    """
+    taken = min(count, most)
+    return torch.arange(taken) * count // taken
 
 
 def pixels(split: Split) -> Examples:

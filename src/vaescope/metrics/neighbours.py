@@ -98,3 +98,20 @@ def ticked(subject: Subject, points: Examples, turn: int) -> Iterator[Tensor]:
     for number, part in enumerate(points.split(AT_ONCE)):
         subject.tick(turn * count + number * AT_ONCE, 3 * count)
         yield part.values
+    index, labels = known_labels(subject, MOST)
+    answers = subject.labels("test")
+    voters = f"the {min(NEIGHBOURS, len(index))} nearest by Euclidean distance of {len(index):,} training images"
+    for turn, embedding in enumerate(embeddings(subject)):
+        known = ticked(subject, embedding.examples("train"), index, turn)
+        right = vote(known, labels, embedding.examples("test").values) == answers
+        name, title = f"neighbours{embedding.name}", f"kNN accuracy, {embedding.title}"
+        words = f"test images, by a vote of {voters}; {embedding.protocol}"
+        yield share_right(name, title, right, words, embedding.of_data, embedding.warning)
+
+
+def ticked(subject: Subject, points: Examples, index: Tensor, turn: int) -> Iterator[Tensor]:
+    """Some of many points, a part at a time; says how far it is, of three embeddings."""
+    parts = index.split(AT_ONCE)
+    for number, part in enumerate(parts):
+        subject.tick(turn * len(parts) + number, 3 * len(parts))
+        yield points[part].values

@@ -27,8 +27,9 @@ from vaescope.metrics.score import Score
 from vaescope.metrics.subject import Subject
 from vaescope.models import SemiVAE
 
-PENALTIES = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
-"""From which the penalty is chosen. Each solution is where the search for the next one starts."""
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01)
+"""From which the penalty is chosen, as multiples of D / N: it weighs as much as the freedom that there is to overfit.
+Each solution is where the search for the next one starts."""
 
 IMAGES, VALUES = 20_000, 2**26
 """Training images, and values of all of them together, at most."""
@@ -71,7 +72,7 @@ class Probe:
         return self.classes[((points - self.mean) / self.scale @ self.weight[:-1] + self.weight[-1]).argmax(1)]
 
 
-def fit_probes(points: Tensor, labels: Tensor, penalties: Sequence[float] = PENALTIES) -> Iterator[Probe]:
+def fit_probes(points: Tensor, labels: Tensor, penalties: Sequence[float]) -> Iterator[Probe]:
     """The linear probe of some points for each of several penalties.
 
     Args:
@@ -135,7 +136,7 @@ class Problem:
 
     def times(self, weight: Tensor) -> Tensor:
         """The logits of all points, with shape (N, K)."""
-        return torch.addmm(weight[-1], self.x, weight[:-1])
+        return (weight[:-1].T @ self.x.T).T + weight[-1]  # this way round twice as fast
 
     def gathered(self, of_points: Tensor) -> Tensor:
         """The mean over points of the products of something of each, with shape (N, K), and the point."""
@@ -206,7 +207,8 @@ def best_probe(points: Tensor, labels: Tensor, held: Tensor, held_labels: Tensor
         held_labels: Their labels, with shape (M,).
     """
     best, most = None, -1
-    for probe in fit_probes(points, labels):
+    freedom = points.shape[1] / len(points)
+    for probe in fit_probes(points, labels, [freedom * share for share in PENALTIES]):
         right = int((probe(held) == held_labels).sum())
         if right < most:
             break
@@ -223,6 +225,11 @@ def probe(subject: Subject) -> Iterator[Score]:
     words = (
         f"test images, by logistic regression on {learned}, standardised; "
         f"L2 penalty from {PENALTIES[0]:g} down to {PENALTIES[-1]:g} chosen on {len(held):,} validation images"
+    index, labels = known_labels(subject, count)
+    held, test = subject.labels("validation"), subject.labels("test")
+    words = (
+        f"test images, by logistic regression on {len(index):,} training images, standardised; "
+        f"L2 penalty {PENALTIES[0]:g} to {PENALTIES[-1]:g} D / N, chosen on {len(held):,} validation images"
     )
     if isinstance(subject.model, SemiVAE):
         right = guesses(subject.model, subject.test) == test
@@ -232,6 +239,8 @@ def probe(subject: Subject) -> Iterator[Score]:
         found = best_probe(
             embedding.examples("train")[places].values, train, embedding.examples("validation").values, held
         )
+        points = embedding.examples("train")[index].values
+        found = best_probe(points, labels, embedding.examples("validation").values, held)
         right = torch.cat([found(part.values) for part in embedding.examples("test").split(AT_ONCE)]) == test
         title, protocol = f"probe accuracy, {embedding.title}", f"{words}; {embedding.protocol}"
         yield share_right(f"probe{embedding.name}", title, right, protocol, embedding.of_data, embedding.warning)
