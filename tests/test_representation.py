@@ -375,7 +375,7 @@ def plain(images: ImageSet) -> Subject:
     [
         ((None, None), "no labels"),
         ((torch.arange(20) % 3, None), "no labels"),
-        ((torch.arange(20) % 3 - 1, torch.arange(9) % 3), "not known"),
+        ((torch.arange(20) % 3, torch.arange(9) % 3 - 1), "not known"),
         ((torch.zeros(20).long(), torch.arange(9) % 3), "one class"),
     ],
 )

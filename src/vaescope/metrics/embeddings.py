@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaescope.data.examples import Examples, Index
+from vaescope.data.examples import Examples
 from vaescope.data.images import Split
 from vaescope.metrics.score import InapplicableError
 from vaescope.metrics.subject import SplitName, Subject
@@ -130,41 +130,28 @@ def embeddings(subject: Subject) -> Iterator[Embedding]:
     yield Embedding("_pixels", "raw pixels", "greys in [0, 1]", lambda name: pixels(subject.split(name)))
 
 
-def known_labels(subject: Subject, most: int) -> tuple[Index, Tensor, str]:
-    """The first training images whose labels are known, for what learns from labels.
-def known_labels(subject: Subject, most: int) -> tuple[Tensor, Tensor]:
-    """Which training images to learn from, and their labels.
+def known_labels(subject: Subject, most: int) -> tuple[Tensor, Tensor, str]:
+    """Training images whose labels are known, evenly spread, for what learns from labels.
 
     Args:
         subject: The model and its images.
         most: How many, at most.
 
     Returns:
-        Where they are, their labels with shape (N,), and how many they are of what, in words.
+        Their numbers and their labels, with shape (N,) each, and how many they are of what, in words.
 
     Raises:
         InapplicableError: If there are no labels, or only one is among them.
     """
     known = subject.split("train").labels
-    places: Index = slice(0, most)
-    if known is None or len(subject.images.classes) < 2 or bool((known >= 0).all()):
-        labels, which = subject.labels("train")[places], ""
-    else:
-        places = (known >= 0).nonzero()[:most, 0]
-        labels, which = known[places], " whose labels are known"
-    if len(labels.unique()) < 2:
-        raise InapplicableError(f"the {len(labels):,} training images{which} are of one class")
-    return places, labels, f"{len(labels):,} training images{which}"
-        Their numbers and their labels, with shape (N,) each.
-
-    Raises:
-        InapplicableError: If there are no labels, or only one.
-    """
-    labels = subject.labels("train")
-    index = spread(len(labels), most)
-    if len(labels[index].unique()) < 2:
-        raise InapplicableError(f"the {len(index):,} training images to learn from are of one class")
-    return index, labels[index]
+    whole = known is None or len(subject.images.classes) < 2 or bool((known >= 0).all())
+    labels, which = (subject.labels("train"), "") if whole else (known, " whose labels are known")
+    assert labels is not None
+    places = (labels >= 0).nonzero()[:, 0]
+    places = places[spread(len(places), most)]
+    if len(labels[places].unique()) < 2:
+        raise InapplicableError(f"the {len(places):,} training images{which} to learn from are of one class")
+    return places, labels[places], f"{len(places):,} training images{which}"
 
 
 def spread(count: int, most: int) -> Tensor:

@@ -79,30 +79,11 @@ def neighbour_accuracy(
 
 def neighbours(subject: Subject) -> Iterator[Score]:
     """The accuracy of a vote among the nearest training images, in the codes, in principal components, in pixels."""
-    places, known, learned = known_labels(subject, MOST)
-    labels = subject.labels("test")
-    for turn, embedding in enumerate(embeddings(subject)):
-        asked = embedding.examples("test").values
-        right = vote(ticked(subject, embedding.examples("train")[places], turn), known, asked) == labels
-        words = (
-            f"test images, by a vote of the {min(NEIGHBOURS, len(known))} nearest by Euclidean distance of "
-            f"{learned}; {embedding.protocol}"
-        )
-        title = f"kNN accuracy, {embedding.title}"
-        yield share_right(f"neighbours{embedding.name}", title, right, words, embedding.of_data, embedding.warning)
-
-
-def ticked(subject: Subject, points: Examples, turn: int) -> Iterator[Tensor]:
-    """Points, a part at a time; says how far it is, of three embeddings."""
-    count = len(points)
-    for number, part in enumerate(points.split(AT_ONCE)):
-        subject.tick(turn * count + number * AT_ONCE, 3 * count)
-        yield part.values
-    index, labels = known_labels(subject, MOST)
+    places, labels, learned = known_labels(subject, MOST)
     answers = subject.labels("test")
-    voters = f"the {min(NEIGHBOURS, len(index))} nearest by Euclidean distance of {len(index):,} training images"
+    voters = f"the {min(NEIGHBOURS, len(labels))} nearest by Euclidean distance of {learned}"
     for turn, embedding in enumerate(embeddings(subject)):
-        known = ticked(subject, embedding.examples("train"), index, turn)
+        known = ticked(subject, embedding.examples("train"), places, turn)
         right = vote(known, labels, embedding.examples("test").values) == answers
         name, title = f"neighbours{embedding.name}", f"kNN accuracy, {embedding.title}"
         words = f"test images, by a vote of {voters}; {embedding.protocol}"

@@ -220,15 +220,10 @@ def best_probe(points: Tensor, labels: Tensor, held: Tensor, held_labels: Tensor
 def probe(subject: Subject) -> Iterator[Score]:
     """The accuracy of logistic regression on codes, on principal components and on pixels."""
     count = max(1, min(IMAGES, VALUES // math.prod(subject.images.shape)))
-    places, train, learned = known_labels(subject, count)
+    places, labels, learned = known_labels(subject, count)
     held, test = (subject.labels(name) for name in ("validation", "test"))
     words = (
         f"test images, by logistic regression on {learned}, standardised; "
-        f"L2 penalty from {PENALTIES[0]:g} down to {PENALTIES[-1]:g} chosen on {len(held):,} validation images"
-    index, labels = known_labels(subject, count)
-    held, test = subject.labels("validation"), subject.labels("test")
-    words = (
-        f"test images, by logistic regression on {len(index):,} training images, standardised; "
         f"L2 penalty {PENALTIES[0]:g} to {PENALTIES[-1]:g} D / N, chosen on {len(held):,} validation images"
     )
     if isinstance(subject.model, SemiVAE):
@@ -236,10 +231,7 @@ def probe(subject: Subject) -> Iterator[Score]:
         yield share_right("classifier", "accuracy of q(y|x)", right, "test images, by the model's own classifier")
     for turn, embedding in enumerate(embeddings(subject)):
         subject.tick(turn, 3)
-        found = best_probe(
-            embedding.examples("train")[places].values, train, embedding.examples("validation").values, held
-        )
-        points = embedding.examples("train")[index].values
+        points = embedding.examples("train")[places].values
         found = best_probe(points, labels, embedding.examples("validation").values, held)
         right = torch.cat([found(part.values) for part in embedding.examples("test").split(AT_ONCE)]) == test
         title, protocol = f"probe accuracy, {embedding.title}", f"{words}; {embedding.protocol}"
