@@ -14,6 +14,7 @@ from torch import Tensor
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Grey
 from vaescope.families import Bernoulli
+from vaescope.metrics.annealed import inapplicable
 from vaescope.metrics.bits import in_bits
 from vaescope.metrics.bound import NATS, distortions_and_rates, of_labels
 from vaescope.metrics.importance import Weights, importance_weights
@@ -33,8 +34,11 @@ def iwae(subject: Subject) -> Iterator[Score]:
     seed = subject.seed_for("importance")
     weights = importance_weights(subject.model, subject.test, count, seed=seed, tick=subject.tick)
     words, wrong = shown(subject)
-    protocol = f"{words}, K = {count:,} draws of q(z|x) for each image{of_labels(subject.model)}"
-    warning = "; ".join(filter(None, (wrong, loose(weights, count))))
+    grey = isinstance(subject.model.likelihood.family, Bernoulli) and not subject.target.discrete
+    of = ", a bound on the mean over binarisations" if grey else ""  # the exponential is convex
+    protocol = f"{words}, K = {count:,} draws of q(z|x) for each image{of_labels(subject.model)}{of}"
+    besides = "" if inapplicable(subject.model) else ", or the metric ais"
+    warning = "; ".join(filter(None, (wrong, loose(weights, count, besides))))
     title = f"−log p(x), IWAE ({count:,})"
     bound = mean_score("iwae", title, -weights.bound, NATS, protocol, better="lower")
     yield replace(bound, warning=warning)
@@ -43,12 +47,13 @@ def iwae(subject: Subject) -> Iterator[Score]:
     yield median_score("effective_samples", f"effective samples of {count:,}, median", weights.ess, protocol)
 
 
-def loose(weights: Weights, samples: int) -> str:
+def loose(weights: Weights, samples: int, besides: str = "") -> str:
     """Says so where the bound is loose for many images because few weights outweigh the others.
 
     Args:
         weights: What the weights of N images say.
         samples: Their number K.
+        besides: What else could be tried.
     """
     share = (weights.ess < FEW).double().mean().item()
     if share <= MANY:
@@ -56,7 +61,7 @@ def loose(weights: Weights, samples: int) -> str:
     gap = ((1 / weights.ess - 1 / samples) / 2).mean().item()
     return (
         f"the effective sample size is below {FEW:.0f} for {share:.0%} of the images: "
-        f"the bound is loose, by {gap:.2f} nats or more; use more --samples, or the metric ais"
+        f"the bound is loose, by {gap:.2f} nats to first order and often by more; use more --samples{besides}"
     )
 
 
