@@ -1,5 +1,7 @@
 """What is given to ``vaescope evaluate`` is used, or refused in one line; its table stays in columns."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,11 @@ def kept(*scores: Score) -> Evaluation:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_of_a_metric_that_is_not_measured_is_refused(option: str) -> None:
     words = ["anywhere", "--metrics", "elbo", f"--{option}", "10"]
-    assert f"--{option} is for the metric {OPTIONS[option]}" in refused(evaluate, words)
+    assert f"--{option} is for {OPTIONS[option][0]}" in refused(evaluate, words)
 
 
 def test_steps_of_chains_are_refused_where_the_chains_are_not_asked_for() -> None:
-    assert "--anneal is for the metric ais" in refused(evaluate, ["anywhere", "--anneal", "10"])
+    assert "--anneal is for ais" in refused(evaluate, ["anywhere", "--anneal", "10"])
 
 
 def test_the_cases_stand_below_each_other_beside_a_long_number() -> None:
@@ -38,3 +40,13 @@ def test_broken_scores_of_single_images_are_named(content: bytes, tmp_path: Path
     assert EACH in said
     assert FILE not in said
     assert "pickle" not in said
+
+
+def test_other_images_than_training_scored_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    path = folder / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    scored = [line | ({"images": 205} if line["split"] == "test" else {}) for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in scored), encoding="utf-8")
+    assert "there were 205 when" in refused(evaluate, [str(folder), "--metrics", "elbo"])
+    assert not (folder / FILE).exists()

@@ -39,6 +39,7 @@ from vaescope.metrics.features import FeatureSet
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
 from vaescope.metrics.subject import FULL, Effort, Subject
+from vaescope.observers import read_lines
 from vaescope.outliers import outliers
 from vaescope.run import Run, machine, one_line
 
@@ -164,6 +165,7 @@ def evaluate(
     if not os.access(run.folder, os.W_OK):
         raise UsageError(f"{run.folder} cannot be written to, and that is where {FILE} goes: copy it to where it can")
     images = run.data(report)
+    _check_count(run, len(images.test))
     strange = outliers(run, against, effort.test, report) if "anomalies" in chosen else None
     subject = Subject(run.model, run.target, images, effort, seed, features=features, outliers=strange)
     found = _begun(known, run, subject)
@@ -184,6 +186,21 @@ def evaluate(
         save(found, run.folder)
     progress("", 1.0)
     return found
+
+
+def _check_count(run: Run, count: int) -> None:
+    """Refuses test images that are not as many as training scored: a relative path may lead to others by now.
+
+    Raises:
+        UsageError: If they are more or fewer.
+    """
+    scored = [line for line in read_lines(run.folder / "metrics.jsonl") if line["split"] == "test"]
+    then = scored[-1].get("images", count) if scored else count
+    if then != count:
+        raise UsageError(
+            f"{run.config.data.root} has {count:,} test images, but there were {then:,} when {run.folder} was trained: "
+            "put them back, or run this in the folder of training if the path is relative"
+        )
 
 
 def _begun(known: Evaluation, run: Run, subject: Subject) -> Evaluation:

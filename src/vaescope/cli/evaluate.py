@@ -24,8 +24,8 @@ from vaescope.progress import Steps
 from vaescope.report import report_html
 from vaescope.run import Run
 
-OPTIONS = {"samples": "iwae", "anneal": "ais", "against": "anomalies", "features": "samples"}
-"""The metric that an option is for."""
+OPTIONS = {"samples": ("iwae", "ais"), "anneal": ("ais",), "against": ("anomalies",), "features": ("samples",)}
+"""The metrics that an option is for."""
 
 
 def evaluate(words: Sequence[str]) -> int:
@@ -53,9 +53,9 @@ def evaluate(words: Sequence[str]) -> int:
     made.add_argument("--json", action="store_true", help="print what is written to evaluation.json")
     asked = made.parse_args(words)
     names = split(asked.metrics)
-    for option, name in OPTIONS.items():
-        if getattr(asked, option) is not None and name not in choose(names):
-            raise UsageError(f"--{option} is for the metric {name}, which is not measured: name it in --metrics, too")
+    for option, users in OPTIONS.items():
+        if getattr(asked, option) is not None and not set(users) & set(choose(names)):
+            raise UsageError(f"--{option} is for {' and '.join(users)}, not measured here: name it in --metrics, too")
     run = Run.load(asked.run)
     effort = QUICK if asked.quick else FULL
     if asked.samples is not None:
