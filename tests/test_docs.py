@@ -29,6 +29,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = PAGES[0].read_text()
 GRAMMAR = (ROOT / "docs" / "grammar.md").read_text()
+EVALUATION = (ROOT / "docs" / "evaluation.md").read_text()
 MODULES = [
     ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
     for path in sorted((ROOT / "src" / "vaescope").rglob("*.py"))
@@ -56,7 +57,7 @@ EXAMPLES += [
 
 def snippets() -> Iterator[Any]:
     """The Python of the pages; what trains is slow."""
-    for name, text in (("README.md", README), ("grammar.md", GRAMMAR)):
+    for name, text in (("README.md", README), ("grammar.md", GRAMMAR), ("evaluation.md", EVALUATION)):
         for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL), 1):
             marks = [pytest.mark.slow] if "train(" in block else []
             yield pytest.param(name, block, id=f"{name} {number}", marks=marks)
