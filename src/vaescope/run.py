@@ -10,6 +10,7 @@
       frames.npz          the numbers behind the animations
       figures/            the pictures
       README.md           a model card with the measured numbers
+      evaluation.json     what was measured, with evaluation.npz, see :mod:`vaescope.evaluation`
 """
 
 import difflib
