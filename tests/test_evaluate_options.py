@@ -8,7 +8,7 @@ import pytest
 from data_helpers import refused
 
 from vaescope.cli.evaluate import OPTIONS, evaluate
-from vaescope.evaluation import EACH, FILE, Evaluation, Measured, load, save, table
+from vaescope.evaluation import EACH, FILE, Evaluation, Measured, load, save, table, written
 from vaescope.metrics.score import Score
 
 
@@ -50,3 +50,8 @@ def test_other_images_than_training_scored_are_refused(run_folder: Path, tmp_pat
     path.write_text("".join(json.dumps(line) + "\n" for line in scored), encoding="utf-8")
     assert "there were 205 when" in refused(evaluate, [str(folder), "--metrics", "elbo"])
     assert not (folder / FILE).exists()
+
+
+def test_an_error_below_what_single_precision_can_tell_is_not_written() -> None:
+    assert written(Score("a", "A", 5.32300998, "", "p", 205, error=2e-10)) == "5.323"
+    assert written(Score("a", "A", 5.32300998, "", "p", 205, error=2e-4)) == "5.32301 ± 0.00020"
