@@ -395,7 +395,7 @@ def written(score: Score) -> str:
     if score.interval is not None:
         low, high = (_rounded(end, digits) for end in score.interval)
         return f"{value} [{low}, {high}]"
-    if not score.error or not math.isfinite(score.error) or score.error <= 1e-6 * abs(score.value):
+    if not score.error or not math.isfinite(score.error) or score.error <= 1e-7 * abs(score.value):
         return value
     return f"{value} ± {_rounded(score.error, digits)}"
 
@@ -405,7 +405,7 @@ def decimals(score: Score) -> int:
     error = score.error
     if not error and score.interval is not None:
         error = (score.interval[1] - score.interval[0]) / 4
-    if error is None or not math.isfinite(error) or error <= 1e-6 * abs(score.value):  # less than float32 can tell
+    if error is None or not math.isfinite(error) or error <= 1e-7 * abs(score.value):  # less than float32 can tell
         if not math.isfinite(score.value) or score.value == round(score.value):
             return 0
         return min(5, max(0, 3 - math.floor(math.log10(abs(score.value)))))
