@@ -1,6 +1,6 @@
 """From a model to its pictures: runs the model for what each picture shows, and hands the arrays to ``figures``.
 
-All pictures are of the validation split; the test split is never looked at for a picture.
+All pictures here are of the validation split; the test split is looked at by evaluation alone.
 """
 
 import math
