@@ -325,7 +325,14 @@ def write(form: Format, path: Path, module: nn.Module, example: Values, about: d
     return outputs
 
 
-def compare(form: Format, path: Path, module: nn.Module, shown: Values, outputs: list[str]) -> dict[str, float]:
+def compare(
+    form: Format,
+    path: Path,
+    module: nn.Module,
+    shown: Values,
+    outputs: list[str],
+    tolerance: float = TOLERANCE,
+) -> dict[str, float]:
     """The largest absolute difference between a file and its module, for each output.
 
     Args:
@@ -334,6 +341,7 @@ def compare(form: Format, path: Path, module: nn.Module, shown: Values, outputs:
         module: What it was made of.
         shown: Inputs by name, as many as the largest batch.
         outputs: The names of the outputs.
+        tolerance: The largest difference that any number may have.
 
     Raises:
         RunError: If one is above the tolerance.
@@ -348,7 +356,7 @@ def compare(form: Format, path: Path, module: nn.Module, shown: Values, outputs:
             far[name].append((got[name].double() - wanted[name].double()).abs().max())
     found = {name: torch.stack(every).max().item() for name, every in far.items()}
     for name, difference in found.items():
-        if not difference <= TOLERANCE:  # nor what is no number
+        if not difference <= tolerance:  # nor what is no number
             raise RunError(f"{path.name} was not kept: its {name} differs from the model's by {difference:.1e}")
     return found
 

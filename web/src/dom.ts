@@ -1,0 +1,28 @@
+// Elements in one line: h('button', {class: 'quiet', onclick: go}, 'Go').
+
+type Value = string | number | boolean | null | undefined | ((event: never) => void)
+
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Record<string, Value> = {},
+  ...children: (Node | string | null)[]
+): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === 'function') made.addEventListener(name.slice(2), value as EventListener)
+    else if (value === true) made.setAttribute(name, '')
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, String(value))
+  }
+  made.append(...children.filter((child) => child !== null))
+  return made
+}
+
+/** A canvas for one picture of the model, with a name for those who cannot see it. */
+export const picture = (name: string, kind = ''): HTMLCanvasElement => h('canvas', { class: `picture ${kind}`, role: 'img', 'aria-label': name, width: 1, height: 1 })
+
+/** A number as people read it, with a true minus. */
+export const number = (value: number, digits = 1): string =>
+  value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace('-', '−')
+
+/** A paragraph that explains, which the user may switch off. */
+export const explained = (text: string): HTMLElement => h('p', { class: 'explained' }, text)
