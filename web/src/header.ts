@@ -9,7 +9,7 @@ import type { Store } from './store'
 /** Fills the header, and says how large pictures are: a pixel of the model's is a whole number of the screen's. */
 export function header(contents: Contents): void {
   const found = document.querySelector('body > header') ?? document.body.insertBefore(h('header'), document.body.firstChild)
-  const title = h('h1', {}, `${contents.run}: the latent space of ${contents.title}`)
+  const title = h('h1', {}, `${contents.run}: `, h('span', { class: 'long' }, 'the latent space of '), contents.title)
   const facts = h('dl', { class: 'facts', 'aria-label': 'the model', tabindex: 0 }, ...made(contents))
   found.replaceChildren(h('div', { class: 'head' }, title, h('p', { class: 'caption' }, contents.caption)), facts, h('div', { class: 'acts' }))
   const [channels, height, width] = contents.shape
