@@ -30,9 +30,8 @@ export function labelOf({ data, store }: App, point: number): number {
   return known < 0 ? store.now.label : known
 }
 
-/** Why nothing is decoded, nothing where the model runs. */
-export const lacking = ({ contents, engine }: App): string =>
-  engine ? '' : `The model does not run in this page${contents.model.missing ? `: ${contents.model.missing}` : ''}.`
+/** That nothing is decoded, nothing where the model runs. Why is told above the map. */
+export const lacking = ({ engine }: App): string => (engine ? '' : 'The model does not run on this page, so nothing is decoded.')
 
 /** What the model makes of a point from the centre of its posterior, on a canvas; its greys, if nothing newer was asked. */
 export async function reconstruct(app: App, point: number, slot: string): Promise<Float32Array | null> {

@@ -13,7 +13,7 @@ const ASLEEP = 0.01
 
 export function decodePanel(app: App): Panel | null {
   const missing = lacking(app)
-  const note = missing ? h('p', { class: 'warning' }, missing) : null
+  const note = missing ? h('p', { class: 'hint' }, missing) : null
   const element = h('div', {}, note, classChooser(app), actions(app), sliders(app), explained(explanation(app)))
   return { tab: 'decode', title: 'decode', element }
 }
@@ -22,8 +22,9 @@ function explanation({ contents: { model }, data }: App): string {
   const start = `The decoder turns ${data.latents === 1 ? 'a single number, the latent z,' : `${data.latents} numbers, the latents z,`} into an image, and it does so everywhere, also where no image was encoded.`
   if (typeof model.support === 'number') return `${start} Each latent of this model is one of ${model.support} levels, so a slider goes from level to level.`
   if (model.support === 'sphere') return `${start} Latents of this model lie on a sphere: move one, and the others shrink or grow so that the length stays 1.`
-  if (model.point) return `${start} An autoencoder has no posterior that ties its codes to a prior, so each slider goes through the codes of the test images: equal steps pass equally many of them.`
-  return `${start} Each slider goes through the prior p(z), the model's own idea of which latents are common: equal steps are equally probable, and nearly all of it lies between the ends. Latents that tell most come first.`
+  if (model.point) return `${start} The codes of an autoencoder need not follow a prior, so each slider goes through those of the test images: equal steps pass equally many of them.`
+  const first = data.latents > FIRST ? ' Latents that vary most from image to image come first.' : ''
+  return `${start} Each slider goes through the prior p(z), the model's own idea of which latents are common: equal steps are equally probable, and nearly all of it lies between the ends.${first}`
 }
 
 /** The class to decode in, for a model that knows labels. */
@@ -82,7 +83,8 @@ interface Control {
 function sliders(app: App): HTMLElement {
   const { store, data, contents } = app
   const active = activity(data)
-  const order = [...active.keys()].sort((a, b) => active[b] - active[a])
+  const order = [...active.keys()]
+  if (data.latents > FIRST) order.sort((a, b) => active[b] - active[a])
   const controls: Control[] = []
   const list = h('div', { class: 'latents', role: 'group', 'aria-label': 'latents' })
   const showAll = calmly(() => {
@@ -134,7 +136,7 @@ function control(app: App, d: number): Control {
   const show = (value: number): void => {
     const at = scale.place(value)
     slide.value = String(at)
-    slide.setAttribute('aria-valuetext', typeof levels === 'number' ? `level ${at + 1} of ${levels}` : `${number(value, 2)}, ${Math.round(100 * at)} % lie below`)
+    slide.setAttribute('aria-valuetext', typeof levels === 'number' ? `level ${at + 1} of ${levels}` : `${number(value, 2)}, ${number(100 * at)} % lie below`)
     if (document.activeElement !== type) type.value = value.toFixed(2)
   }
   return { element: h('div', { class: 'latent' }, h('span', { class: 'name', 'aria-hidden': 'true' }, name), slide, type), show }

@@ -29,7 +29,7 @@ export function pointPanel(app: App): Panel | null {
 
 function explanation({ contents: { model } }: App): string {
   if (model.point) {
-    return 'The encoder of an autoencoder gives each image one point of the latent space, and the decoder makes the reconstruction from it. Nothing asks the points to fill the space evenly, so it can have gaps where nothing sensible is decoded. Neighbours are near in all latents, not just on the map.'
+    return 'The encoder of an autoencoder gives each image one point of the latent space, and the decoder makes the reconstruction from it. Unless the training asks for it, nothing makes the points fill the space evenly, so there can be gaps where nothing sensible is decoded. Neighbours are near in all latents, not just on the map.'
   }
   const seen = model.normal ? ' On the map it is drawn as ellipses of one and two standard deviations.' : ''
   return `For an image the encoder gives no single point but a distribution, the posterior q(z|x): all latents that could have made it.${seen} The distortion is what it costs, in nats, to write the image down once its latents are known; the rate is what the latents cost themselves, as the posterior says more than the prior. Their sum is −ELBO, a bound on the cost of the image. Neighbours are near in all latents, not just on the map.`
