@@ -1,21 +1,46 @@
-// What is shown where a browser cannot run the model: why, and pictures that need no program.
+// What is shown where a browser cannot run the model: why, and what needs no program.
 
 import type { Contents } from './contents'
 import { h } from './dom'
+import type { Engine } from './engine'
+
+/** How long the model may take until the page goes on without it, in milliseconds. */
+const PATIENCE = 45_000
 
 /** What this browser lacks, or nothing. */
 export function missing(): string {
-  if (typeof WebAssembly === 'undefined') return 'WebAssembly'
-  if (typeof DecompressionStream === 'undefined') return 'DecompressionStream'
-  return ''
+  const wanted = ['WebAssembly', 'DecompressionStream', 'Worker', 'createImageBitmap', 'OffscreenCanvas']
+  return wanted.find((name) => !(name in globalThis)) ?? ''
 }
 
-export async function fallback(contents: Contents, lacking: string): Promise<void> {
-  const main = document.getElementById('app')
-  const note = h('p', { class: 'warning' }, `This browser has no ${lacking}, so it cannot run the model. These pictures need none; any browser of 2023 or later shows the rest.`)
+/** The page of a browser that is too old: why, and static pictures. */
+export function fallback(contents: Contents, lacking: string): void {
+  const rest = contents.pictures.length ? ' These pictures need none.' : ''
+  const note = `This browser has no ${lacking}, so it cannot run the model.${rest} Firefox, Chrome, Edge and Safari of 2023 or later show the whole page.`
   const figures = contents.pictures.map(({ block, caption }) => {
     const text = document.getElementById(`block-${block}`)?.textContent ?? ''
     return h('figure', {}, h('img', { src: `data:image/png;base64,${text}`, alt: caption }), h('figcaption', {}, caption))
   })
-  main?.replaceChildren(note, ...figures)
+  document.getElementById('app')?.replaceChildren(h('div', { class: 'static' }, h('p', { class: 'warning', role: 'alert' }, note), ...figures))
 }
+
+/** The model once it runs; or nothing, and `contents.model.missing` says why not. */
+export async function started(contents: Contents, starting: Promise<Engine>): Promise<Engine | null> {
+  const late = new Promise<never>((_, reject) => setTimeout(reject, PATIENCE, new Error(`it did not start within ${PATIENCE / 1000} seconds`)))
+  try {
+    return await Promise.race([starting, late])
+  } catch (error) {
+    contents.model.missing = reason(error)
+    return null
+  }
+}
+
+/** An error in words. A worker that the page's rules forbid is told of without any. */
+const reason = (error: unknown): string => {
+  const text = (error instanceof Error ? error.message : String(error)).replace(/^(Uncaught )?(Error: )+/, '')
+  return !text || text === 'undefined' ? 'the browser does not let it start a worker' : text
+}
+
+/** Says that there is no model, and what is left. */
+export const without = (why: string): HTMLElement =>
+  h('p', { class: 'warning' }, `The model does not run on this page (${why}). The map and how training went are here all the same.`)

@@ -2,9 +2,12 @@
 
 import type { App, Panel } from './app'
 import { contents as read } from './blocks'
+import type { Contents } from './contents'
 import { load } from './data'
 import { h } from './dom'
 import { Engine } from './engine'
+import { fallback, missing, started, without } from './fallback'
+import { acts, footer, header } from './header'
 import { lens } from './lens'
 import { WorldMapView } from './map/map'
 import { decodePanel } from './panels/decode'
@@ -15,7 +18,6 @@ import { timePanel } from './panels/time'
 import { walkPanel } from './panels/walk'
 import { yoursPanel } from './panels/yours'
 import { Album } from './pictures'
-import { fallback, missing } from './fallback'
 import { restore, share } from './share'
 import { Store } from './store'
 import { tabs } from './tabs'
@@ -24,28 +26,36 @@ const PANELS: ((app: App) => Panel | null)[] = [decodePanel, pointPanel, regionP
 
 async function start(): Promise<void> {
   const contents = read()
+  header(contents)
+  footer(contents)
   const lacking = missing()
   if (lacking) return fallback(contents, lacking)
-  const [data, album, engine] = await Promise.all([
-    load(contents),
-    contents.sheets && Album.open(contents.sheets),
-    contents.model.missing ? null : Engine.start(contents),
-  ])
-  const store = new Store(restore(contents, data))
-  const status = h('p', { class: 'status', role: 'status', 'aria-live': 'polite' })
-  const app: App = { contents, data, store, engine, album, map: null as never, say: (text) => status.replaceChildren(text) }
+  const app = await gathered(contents)
   const map = new WorldMapView(app)
   app.map = map
-  const main = document.getElementById('app') as HTMLElement
   const panels = PANELS.map((make) => make(app)).filter((panel) => panel !== null)
-  main.replaceChildren(map.element, h('aside', { class: 'side' }, lens(app), tabs(app, panels), status))
+  const status = h('p', { class: 'status', role: 'status', 'aria-live': 'polite' })
+  app.say = (text) => status.replaceChildren(text)
+  const warning = contents.model.missing ? without(contents.model.missing) : null
+  const side = h('aside', { class: 'side', 'aria-label': 'what the model makes of it' }, warning, lens(app), tabs(app, panels), status)
+  document.getElementById('app')?.replaceChildren(map.element, side)
+  acts(app.store)
   document.body.classList.add('ready')
   map.redraw()
-  share(store)
+  share(app)
   Object.assign(globalThis, { vaescope: { app, ready: performance.now() } })
+}
+
+/** Everything that is read. The model comes first, as it compiles in a thread of its own while the rest is unpacked. */
+async function gathered(contents: Contents): Promise<App> {
+  const model = contents.model.missing ? null : started(contents, Engine.start(contents))
+  const pictures = contents.sheets && Album.open(contents.sheets)
+  const [engine, data, album] = await Promise.all([model, load(contents), pictures])
+  const store = new Store(restore(contents, data))
+  return { contents, data, store, engine, album, map: null as never, say: () => undefined }
 }
 
 start().catch((error: unknown) => {
   console.error(error)
-  document.getElementById('app')?.replaceChildren(h('p', { class: 'warning' }, `This page could not be set up: ${String(error)}`))
+  document.getElementById('app')?.replaceChildren(h('p', { class: 'warning', role: 'alert' }, `This page could not be set up: ${String(error)}`))
 })

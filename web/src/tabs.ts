@@ -1,4 +1,4 @@
-// The panels, one of which is open.
+// The panels, one of which is open. Where there is no room for all their names, these scroll sideways.
 
 import type { App, Panel } from './app'
 import { h } from './dom'
@@ -11,21 +11,36 @@ export function tabs(app: App, panels: Panel[]): HTMLElement {
     h('section', { role: 'tabpanel', id: `panel-${tab}`, 'aria-labelledby': `tab-${tab}`, tabindex: 0 }, element),
   )
   const list = h('div', { role: 'tablist', 'aria-label': 'what to do' }, ...buttons)
+  const open = (): number => Math.max(0, panels.findIndex(({ tab }) => tab === app.store.now.tab))
   list.addEventListener('keydown', (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key]
-    if (!step) return
-    const now = panels.findIndex(({ tab }) => tab === app.store.now.tab)
-    const next = (now + step + panels.length) % panels.length
+    const next = moved(event.key, open(), panels.length)
+    if (next === null) return
+    event.preventDefault()
     app.store.set({ tab: panels[next].tab })
     buttons[next].focus()
   })
-  app.store.on(['tab'], ({ tab }) =>
-    panels.forEach((panel, k) => {
-      const open = panel.tab === tab
-      bodies[k].hidden = !open
-      buttons[k].setAttribute('aria-selected', String(open))
-      buttons[k].tabIndex = open ? 0 : -1
-    }),
-  )
+  app.store.on(['tab'], () => {
+    const now = open()
+    bodies.forEach((body, k) => (body.hidden = k !== now))
+    buttons.forEach((button, k) => {
+      button.setAttribute('aria-selected', String(k === now))
+      button.tabIndex = k === now ? 0 : -1
+    })
+    inSight(list, buttons[now])
+  })
   return h('div', { class: 'tabs' }, list, ...bodies)
+}
+
+/** Which tab a key leads to, if it does. */
+function moved(key: string, now: number, count: number): number | null {
+  if (key === 'Home') return 0
+  if (key === 'End') return count - 1
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[key]
+  return step ? (now + step + count) % count : null
+}
+
+/** Scrolls the names, and nothing else, so that one is seen. */
+function inSight(list: HTMLElement, button: HTMLElement): void {
+  const left = button.offsetLeft - list.offsetLeft
+  list.scrollTo({ left: left - (list.clientWidth - button.offsetWidth) / 2 })
 }
