@@ -72,7 +72,7 @@ export interface Contents {
     normal: boolean
     /** Whether encoder and decoder want a class, or the encoder finds one itself. */
     labels: 'none' | 'given' | 'found'
-    /** Where latents may be: anywhere, on the unit sphere, or one-hot in groups of so many. */
+    /** Where latents may be: anywhere, on the unit sphere, or each at one of so many even levels from -1 to 1. */
     support: 'all' | 'sphere' | number
     /** Why there are no programs to run, or nothing. */
     missing: string

@@ -24,5 +24,36 @@ export const picture = (name: string, kind = ''): HTMLCanvasElement => h('canvas
 export const number = (value: number, digits = 1): string =>
   value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace('-', '−')
 
+/** A picture with what it is below it. */
+export const figure = (shown: HTMLElement, ...caption: (Node | string)[]): HTMLElement => h('figure', {}, shown, h('figcaption', {}, ...caption))
+
+/** A function that is run at the next picture of the screen, once, however often it is asked for until then. */
+export function calmly(run: () => void): () => void {
+  let asked = false
+  return () => {
+    if (asked) return
+    asked = true
+    requestAnimationFrame(() => {
+      asked = false
+      run()
+    })
+  }
+}
+
+/** Puts text on the clipboard; in frames that may not, by the old way of a selection. */
+export async function copy(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    const area = h('textarea', { class: 'unseen' }, text)
+    document.body.append(area)
+    area.select()
+    const done = document.execCommand('copy')
+    area.remove()
+    return done
+  }
+}
+
 /** A paragraph that explains, which the user may switch off. */
 export const explained = (text: string): HTMLElement => h('p', { class: 'explained' }, text)

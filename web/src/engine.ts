@@ -3,6 +3,7 @@
 
 import { bytes } from './blocks'
 import type { Contents } from './contents'
+import { settled } from './latents'
 
 export type Question =
   | { kind: 'start'; id: number; wasm: ArrayBuffer; decoder: ArrayBuffer }
@@ -74,7 +75,7 @@ export class Engine {
   async decode(z: Float32Array, slot: string, label: number | number[] = 0, rank: number = SOON): Promise<Float32Array | null> {
     const count = z.length / this.contents.model.latents
     const labels = typeof label === 'number' ? Array<number>(count).fill(label) : label
-    const values = this.settled(z)
+    const values = settled(z, this.contents.model)
     const question: Question = { kind: 'decode', id: 0, values, shape: [count, this.contents.model.latents], labels }
     const answer = await this.ask(slot, rank, question, [values.buffer])
     if (answer?.milliseconds !== undefined) this.times.push(answer.milliseconds)
@@ -96,23 +97,9 @@ export class Engine {
     return answer ? (answer.outputs as unknown as Posterior) : null
   }
 
-  /** Latents brought to where latents of this model can be: onto the sphere, or to whole codes. */
+  /** Latents brought to where latents of this model can be. */
   settled(z: Float32Array): Float32Array<ArrayBuffer> {
-    const { support, latents } = this.contents.model
-    const out = new Float32Array(z)
-    if (support === 'all') return out
-    for (let row = 0; row < out.length; row += latents) {
-      if (support === 'sphere') {
-        const length = Math.hypot(...out.subarray(row, row + latents)) || 1
-        for (let d = row; d < row + latents; d++) out[d] /= length
-      } else {
-        for (let group = row; group < row + latents; group += support) {
-          const part = out.subarray(group, group + support)
-          part.fill(0)[z.subarray(group, group + support).reduce((best, value, k, all) => (value > all[best] ? k : best), 0)] = 1
-        }
-      }
-    }
-    return out
+    return settled(z, this.contents.model)
   }
 
   private ask(slot: string, rank: number, question: Question, transfer: Transferable[]): Promise<Answer | null> {

@@ -16,8 +16,9 @@ from vaescope.explorer.blocks import Blocks
 from vaescope.explorer.sheets import add_sheets
 from vaescope.facts import name_of, title_of
 from vaescope.figures.style import colour, cycle_note
+from vaescope.metrics.bound import distortions_and_rates
 from vaescope.metrics.subject import spaced
-from vaescope.models import SemiVAE, aside, greys
+from vaescope.models import VAE, SemiVAE, aside, greys
 from vaescope.models.trace import temper
 from vaescope.observers import read_lines
 from vaescope.outline import count
@@ -64,8 +65,12 @@ def gather(run: Run, blocks: Blocks, points: int, with_images: bool) -> dict[str
     error = (made - seen).square().flatten(1).mean(1).sqrt().numpy()
     scores = {"error": {"title": "reconstruction error", "unit": "RMSE of greys in [0, 1]", "worse": "high"}}
     blocks.add_range("score_error", error)
-    if "elbo" in columns:
-        blocks.add_range("score_elbo", columns["elbo"])
+    if "predicted" in columns:
+        blocks.add_array("predicted", columns["predicted"], "u16")
+    for name, values in likelihoods(run.model, examples).items():
+        blocks.add_range(f"score_{name}", values)
+        scores[name] = {"title": name, "unit": "nats", "worse": "high"}
+    if "score_rate" in blocks.layouts:  # the page has the sum of the two
         scores["elbo"] = {"title": "ELBO", "unit": "nats", "worse": "low"}
     centre, axes = principal(codes)
     blocks.add_array("middle", centre, "f32")
@@ -103,6 +108,15 @@ def gather(run: Run, blocks: Blocks, points: int, with_images: bool) -> dict[str
         "curves": curves(run, images),
         "pictures": [],
     }
+
+
+def likelihoods(model: VAE, examples: Examples) -> dict[str, Array]:
+    """The distortion and the rate of every image, with shape (N,), at one draw of z, as ``vaescope train`` scores them.
+
+    An autoencoder, whose posterior is a point, has no rate.
+    """
+    d, r = distortions_and_rates(model, examples).numpy()
+    return {"distortion": d} if model.posterior.family.degenerate else {"distortion": d, "rate": r}
 
 
 def principal(codes: Array) -> tuple[Array, Array]:

@@ -1,6 +1,188 @@
-import type { App, Panel } from '../app'
-import { h } from '../dom'
+// One point: what the encoder says of its image, what the decoder makes of that, and which points lie near.
 
-export function pointPanel(_app: App): Panel | null {
-  return { tab: 'point', title: 'point', element: h('div') }
+import type { App, Panel } from '../app'
+import { calmly, explained, figure, h, number, picture } from '../dom'
+import { normals } from '../draws'
+import { shadow, trace } from '../ellipse'
+import { distanceNote, draw, labelOf, lacking, pointName, reconstruct, tag, thumbs } from '../points'
+import { nearest, row } from '../latents'
+import { differenceData, show } from '../pictures'
+
+const NEIGHBOURS = 8
+const DRAWS = 6
+const MOST_ANCHORS = 4
+
+export function pointPanel(app: App): Panel | null {
+  const body = h('div', { class: 'stack' })
+  const element = h('div', {}, body, explained(explanation(app)))
+  let shown: number | null = -1
+  const fill = calmly(() => {
+    const { selected, tab } = app.store.now
+    if (tab !== 'point' || selected === shown) return
+    shown = selected
+    body.replaceChildren(...(selected === null ? nothing() : all(app, selected)))
+  })
+  app.store.on(['selected', 'tab'], fill)
+  mark(app)
+  return { tab: 'point', title: 'point', element }
+}
+
+function explanation({ contents: { model } }: App): string {
+  if (model.point) {
+    return 'The encoder of an autoencoder gives each image one point of the latent space, and the decoder makes the reconstruction from it. Nothing asks the points to fill the space evenly, so it can have gaps where nothing sensible is decoded. Neighbours are near in all latents, not just on the map.'
+  }
+  const seen = model.normal ? ' On the map it is drawn as ellipses of one and two standard deviations.' : ''
+  return `For an image the encoder gives no single point but a distribution, the posterior q(z|x): all latents that could have made it.${seen} The distortion is what it costs, in nats, to write the image down once its latents are known; the rate is what the latents cost themselves, as the posterior says more than the prior. Their sum is −ELBO, a bound on the cost of the image. Neighbours are near in all latents, not just on the map.`
+}
+
+const nothing = (): Node[] => [h('p', { class: 'hint' }, 'Click a dot of the map, or search for an image there, to see all about it.')]
+
+function all(app: App, point: number): (Node | string)[] {
+  return [heading(app, point), images(app, point), costs(app, point), acts(app, point), posterior(app, point), neighbours(app, point)].filter((part) => part !== null)
+}
+
+/** Which point it is, with ways to the one before and after. */
+function heading(app: App, point: number): HTMLElement {
+  const { count } = app.data
+  const step = (by: number, name: string, sign: string): HTMLElement =>
+    h('button', { 'aria-label': name, title: name, onclick: (event: MouseEvent) => move(by, event) }, sign)
+  const move = (by: number, event: MouseEvent): void => {
+    const name = (event.currentTarget as HTMLElement).getAttribute('aria-label')
+    const panel = (event.currentTarget as HTMLElement).closest('.stack')
+    app.store.set({ selected: (point + by + count) % count })
+    // the button is made anew with the next point, and keeps the focus
+    requestAnimationFrame(() => requestAnimationFrame(() => panel?.querySelector<HTMLElement>(`[aria-label="${name}"]`)?.focus()))
+  }
+  return h('div', { class: 'row head' }, h('h2', {}, tag(app, point)), h('span', { class: 'steps' }, step(-1, 'previous image', '‹'), step(1, 'next image', '›')))
+}
+
+/** The image, what becomes of it, and how they differ. */
+function images(app: App, point: number): HTMLElement {
+  const { album, engine, contents } = app
+  const name = pointName(app, point)
+  const [original, made, difference] = [picture(`image of ${name}`), picture(`reconstruction of ${name}`), picture(`difference of reconstruction and image of ${name}`)]
+  const range = h('span', {}, 'difference')
+  album?.show(original, point)
+  void reconstruct(app, point, 'point').then((image) => {
+    if (!image || app.store.now.selected !== point) return
+    draw(app, made, image)
+    if (!album) return
+    const real = album.values(point, contents.shape)
+    const most = fullColour(image, real)
+    show(difference, differenceData(image, real, contents.shape, most))
+    range.append(` up to ±${number(most, most < 0.1 ? 2 : 1)}`)
+  })
+  const figures = [album && figure(original, 'image'), engine && figure(made, 'reconstruction'), album && engine && figure(difference, range, bar())]
+  const note = album ? differenceNote(app) : 'The images are not part of this page.'
+  return h('div', {}, h('div', { class: 'pictures' }, ...figures), h('p', { class: 'soft small' }, lacking(app) || note))
+}
+
+/** The difference that has the full colour: the next of a few round numbers. */
+function fullColour(made: Float32Array, real: Float32Array): number {
+  const most = made.reduce((far, value, i) => Math.max(far, Math.abs(value - real[i])), 0)
+  return [0.05, 0.1, 0.2, 0.5].find((round) => most <= round) ?? 1
+}
+
+const bar = (): HTMLElement => h('span', { class: 'diverging', title: 'blue: the reconstruction is darker; red: it is brighter' }, 'darker', 'brighter')
+
+function differenceNote({ album }: App): string {
+  return album?.sheets.exact ? 'Greys are in [0, 1].' : 'Greys are in [0, 1]. The page holds the image compressed, which adds a little to the difference; the numbers below are of the image itself.'
+}
+
+/** Its −ELBO as the sum of distortion and rate, and how it is among the others. */
+function costs(app: App, point: number): HTMLElement {
+  const { data, contents } = app
+  const { distortion, rate, error } = data.scores
+  const lines: [string, string, string][] = []
+  if (rate) lines.push(['−ELBO', number(distortion[point] + rate[point]), among(data.scores.elbo, -1, point)])
+  if (distortion) lines.push(['distortion', number(distortion[point]), among(distortion, 1, point)])
+  if (rate) lines.push(['rate', number(rate[point]), among(rate, 1, point)])
+  if (error) lines.push([contents.scores.error.title, number(error[point], 3), among(error, 1, point)])
+  const rows = lines.map(([name, value, rank]) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, name === contents.scores.error?.title ? value : `${value} nats`), h('td', { class: 'soft' }, rank)))
+  const share = rate ? (100 * Math.max(0, distortion[point])) / Math.max(1e-9, Math.max(0, distortion[point]) + rate[point]) : 0
+  const split = rate && distortion[point] > 0 ? h('div', { class: 'split', role: 'img', 'aria-label': `${Math.round(share)} % of it is distortion` }, h('span', { style: `width: ${share}%` })) : null
+  return h('div', {}, h('table', {}, h('tbody', {}, ...rows)), split)
+}
+
+/** How many of all points have less of something. */
+function among(values: Float32Array, sign: number, point: number): string {
+  const below = values.reduce((count, value) => count + Number(sign * value < sign * values[point]), 0)
+  const share = Math.round((100 * below) / Math.max(1, values.length - 1))
+  return share > 99 && below < values.length - 1 ? 'more than > 99 %' : `more than ${share} % of all`
+}
+
+function acts(app: App, point: number): HTMLElement {
+  const { store, data } = app
+  const z = [...row(data, point)]
+  const anchor = (): void => {
+    const anchors = [...store.now.anchors, z].slice(-MOST_ANCHORS)
+    store.set({ anchors })
+    app.say(`Anchor ${anchors.length} of a walk: ${pointName(app, point)}.`)
+  }
+  return h(
+    'div',
+    { class: 'row' },
+    h('button', { onclick: anchor }, 'use as anchor of a walk'),
+    h('button', { onclick: () => store.set({ z, label: labelOf(app, point), tab: 'decode' }) }, 'move its sliders'),
+  )
+}
+
+/** What the posterior is, and images of a few of its draws. */
+function posterior(app: App, point: number): HTMLElement | null {
+  const { contents, data, engine } = app
+  if (contents.model.point) return null
+  if (!contents.model.normal || !data.scales) return h('div', {}, h('h3', {}, 'Posterior'), h('p', { class: 'soft' }, `${contents.model.posterior}; only of normal posteriors an ellipse is drawn.`))
+  const scale = data.scales.subarray(point * data.latents, (point + 1) * data.latents)
+  const centre = row(data, point)
+  const said = data.latents > 4 ? `standard deviations from ${number(Math.min(...scale), 2)} to ${number(Math.max(...scale), 2)}` : [...centre].map((value, d) => `z${d + 1} = ${number(value, 2)} ± ${number(scale[d], 2)}`).join(', ')
+  const canvases = Array.from({ length: DRAWS }, (_, k) => picture(`image decoded at draw ${k + 1} of the posterior`, 'small'))
+  const more = async (): Promise<void> => {
+    const noise = normals(DRAWS * data.latents, Math.random)
+    const drawn = noise.map((value, i) => centre[i % data.latents] + value * scale[i % data.latents])
+    const made = await engine?.decode(drawn, 'posterior', labelOf(app, point))
+    if (made && app.store.now.selected === point) canvases.forEach((canvas, k) => draw(app, canvas, made, k))
+  }
+  void more()
+  const seen = engine && [h('p', { class: 'small' }, 'Decoded at draws from it: the more alike they are, the surer the encoder is.'), h('div', { class: 'thumbs' }, ...canvases), h('button', { onclick: more }, 'draw again')]
+  return h('div', { class: 'stack' }, h('h3', {}, 'Posterior q(z|x)'), h('p', { class: 'soft number' }, said), ...(seen ?? []))
+}
+
+function neighbours(app: App, point: number): HTMLElement {
+  const near = nearest(app.data, row(app.data, point), NEIGHBOURS, point)
+  const labels = app.data.labels
+  const alike = labels && labels[point] >= 0 ? ` ${near.filter((one) => labels[one.point] === labels[point]).length} of ${near.length} are of its class.` : ''
+  const title = h('h3', {}, 'Nearest in latent space')
+  const said = h('p', { class: 'soft small' }, `By the distance in all ${app.data.latents} latents, given below each.${alike}`)
+  return h('div', { class: 'stack' }, title, thumbs(app, near.map((one) => one.point), 'neighbours', near.map(distanceNote)), said)
+}
+
+/** Marks the selected point on the map, and its posterior where it has an ellipse. */
+function mark(app: App): void {
+  const { store, data, contents } = app
+  app.map.over((context, view) => {
+    const { selected, frame } = store.now
+    if (selected === null || frame !== null) return
+    const centre = app.map.plane.down(row(data, selected))
+    const scales = contents.model.normal && data.scales?.subarray(selected * data.latents, (selected + 1) * data.latents)
+    const one = scales ? shadow(app.map.plane, scales) : null
+    for (const deviations of one ? [1, 2] : []) {
+      trace(context, view, centre, one as NonNullable<typeof one>, deviations)
+      twice(context, deviations > 1 ? [5, 4] : [])
+    }
+    context.beginPath()
+    context.arc(...view.toScreen(...centre), 6, 0, 2 * Math.PI)
+    twice(context, [])
+  })
+  store.on(['selected'], () => app.map.redraw())
+}
+
+/** A line that is seen on any ground: light around dark. */
+function twice(context: CanvasRenderingContext2D, dash: number[]): void {
+  for (const [colour, width] of [['#ffffff', 4], ['#111111', 1.75]] as const) {
+    context.setLineDash(colour === '#ffffff' ? [] : dash)
+    context.strokeStyle = colour
+    context.lineWidth = width
+    context.stroke()
+  }
+  context.setLineDash([])
 }
