@@ -7,6 +7,7 @@ What the page logs and what it asks any network for is recorded. Where there is 
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -51,44 +52,47 @@ def program(*names: str) -> str:
     return next(filter(None, map(shutil.which, names)), None) or absent(f"there is no {names[0]}")
 
 
+def until(condition: Callable[[], Any], what: str, seconds: float = 15) -> Any:
+    """Waits until something is true, which is returned."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"in {seconds} s this did not become true: {what}"
+        time.sleep(0.03)
+    return found
+
+
 class Window:
-    """A window of a browser, whichever it is.
+    """A window of a browser, whichever it is."""
 
-    Args:
-        driver: What selenium drives it by.
-    """
+    def go(self, address: str) -> None:
+        """Loads what is at an address."""
+        raise NotImplementedError
 
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
-        driver.set_script_timeout(60)
+    def answer(self, body: str, values: tuple[Any, ...]) -> dict[str, Any]:
+        """What the body of an asynchronous function of ``given`` returns, an object that JSON can hold."""
+        raise NotImplementedError
+
+    def drag(self, places: Iterable[Place], press: bool = True) -> None:
+        """Moves the pointer along some places, with its button down or not."""
+        raise NotImplementedError
 
     def open(self, page: Path, fragment: str = "") -> None:
         """Loads a page, and waits until it is ready or says why it will not be."""
-        self.driver.get("about:blank")  # else a change of the fragment alone loads nothing
-        self.driver.get(page.as_uri() + fragment)
-        self.wait("return document.body.classList.contains('ready') || document.querySelector('.warning')")
+        self.go("about:blank")  # else a change of the fragment alone loads nothing
+        self.go(page.as_uri() + fragment)
+        self.wait("return document.body.classList.contains('ready') || Boolean(document.querySelector('.warning'))")
 
     def run(self, script: str, *values: Any) -> Any:
         """What a script returns, with the parts of the app as names and values as ``given``; it may wait."""
         names = "const {app} = globalThis.vaescope ?? {}; const {store, data, map, engine, contents} = app ?? {};"
-        whole = (
-            "const [given, done] = [[...arguments].slice(0, -1), arguments[arguments.length - 1]];"
-            f"(async () => {{ {names} {script} }})()"
-            ".then((value) => done({value}), (error) => done({error: `${error}\\n${error.stack}`}))"
-        )
-        answer = self.driver.execute_async_script(whole, *values)
+        told = "(value) => ({value}), (error) => ({error: `${error}\\n${error.stack}`})"
+        answer = self.answer(f"return await (async () => {{ {names} {script} }})().then({told})", values)
         assert "error" not in answer, answer["error"]
         return answer.get("value")
 
     def wait(self, script: str, *values: Any, seconds: float = 15) -> Any:
         """Waits until a script returns something true, which is returned."""
-        from selenium.common.exceptions import TimeoutException
-        from selenium.webdriver.support.wait import WebDriverWait
-
-        try:
-            return WebDriverWait(self.driver, seconds, 0.05).until(lambda _: self.run(script, *values))
-        except TimeoutException:
-            raise AssertionError(f"in {seconds} s this did not become true: {script} {values or ''}") from None
+        return until(lambda: self.run(script, *values), f"{script} {values or ''}", seconds)
 
     def set(self, **changes: Any) -> None:
         """Changes the state as a part of the page would."""
@@ -101,51 +105,6 @@ class Window:
     def frames(self, count: int = 2) -> None:
         """Waits until so many frames have been drawn."""
         self.run("for (let k = 0; k < given[0]; k++) await new Promise(requestAnimationFrame)", count)
-
-    def element(self, selector: str) -> Any:
-        """The first element that CSS selects."""
-        return self.driver.find_element("css selector", selector)
-
-    def button(self, name: str, within: str = "body") -> Any:
-        """The first shown button, link or field whose label or text is a name, or begins with it."""
-        found = self.run(
-            """
-            const named = (element) => (element.getAttribute('aria-label') || element.labels?.[0]?.textContent
-              || element.textContent || element.title).trim().toLowerCase()
-            const kinds = 'button, a, input, select, [role=button], [role=radio], [role=tab], [role=slider]'
-            const all = [...document.querySelector(given[1]).querySelectorAll(kinds)]
-              .filter((element) => element.checkVisibility())
-            const name = given[0].toLowerCase()
-            return all.find((element) => named(element) === name) ?? all.find((element) => named(element).startsWith(name))
-            """,
-            name,
-            within,
-        )
-        assert found is not None, f"there is no control called {name} in {within}"
-        return found
-
-    def press(self, *keys: str) -> None:
-        """Presses keys, one after the other, where the focus is."""
-        from selenium.webdriver import ActionChains
-
-        chain = ActionChains(self.driver, duration=0)
-        for key in keys:
-            chain.send_keys(key)
-        chain.perform()
-
-    def drag(self, places: Iterable[Place], press: bool = True) -> None:
-        """Moves the pointer along some places, with its button down or not."""
-        from selenium.webdriver.common.action_chains import ActionBuilder
-
-        actions = ActionBuilder(self.driver, duration=20)
-        for number, (left, top) in enumerate(places):
-            actions.pointer_action.move_to_location(round(left), round(top))
-            if press and number == 0:
-                actions.pointer_action.pointer_down()
-        if press:
-            actions.pointer_action.pointer_up()
-        actions.perform()
-        self.frames()
 
     def click(self, place: Place) -> None:
         """Clicks at a place."""
@@ -169,7 +128,71 @@ class Window:
         )
 
 
-class Chromium(Window):
+class Driven(Window):
+    """A window that selenium drives.
+
+    Args:
+        driver: What it drives it by.
+    """
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+        driver.set_script_timeout(60)
+
+    def go(self, address: str) -> None:
+        self.driver.get(address)
+
+    def answer(self, body: str, values: tuple[Any, ...]) -> dict[str, Any]:
+        split = "const [given, done] = [[...arguments].slice(0, -1), arguments[arguments.length - 1]];"
+        return self.driver.execute_async_script(f"{split} (async () => {{ {body} }})().then(done)", *values)
+
+    def element(self, selector: str) -> Any:
+        """The first element that CSS selects."""
+        return self.driver.find_element("css selector", selector)
+
+    def button(self, name: str, within: str = "body") -> Any:
+        """The first shown button, link or field whose label or text is a name, or begins with it."""
+        found = self.run(
+            """
+            const named = (element) => (element.getAttribute('aria-label') || element.labels?.[0]?.textContent
+              || element.textContent || element.title).trim().toLowerCase()
+            const kinds = 'button, a, input, select, [role=button], [role=radio], [role=tab], [role=slider]'
+            const all = [...document.querySelector(given[1]).querySelectorAll(kinds)]
+              .filter((element) => element.checkVisibility())
+            const [name] = given.map((text) => text.toLowerCase())
+            const like = (same) => all.find((element) => same(named(element)))
+            return like((text) => text === name) ?? like((text) => text.startsWith(name))
+            """,
+            name,
+            within,
+        )
+        assert found is not None, f"there is no control called {name} in {within}"
+        return found
+
+    def press(self, *keys: str) -> None:
+        """Presses keys, one after the other, where the focus is."""
+        from selenium.webdriver import ActionChains
+
+        chain = ActionChains(self.driver, duration=0)
+        for key in keys:
+            chain.send_keys(key)
+        chain.perform()
+
+    def drag(self, places: Iterable[Place], press: bool = True) -> None:
+        from selenium.webdriver.common.action_chains import ActionBuilder
+
+        actions = ActionBuilder(self.driver, duration=20)
+        for number, (left, top) in enumerate(places):
+            actions.pointer_action.move_to_location(round(left), round(top))
+            if press and number == 0:
+                actions.pointer_action.pointer_down()
+        if press:
+            actions.pointer_action.pointer_up()
+        actions.perform()
+        self.frames()
+
+
+class Chromium(Driven):
     """Chromium, whose log, network and looks can be read and changed."""
 
     _before: str | None = None
@@ -185,6 +208,7 @@ class Chromium(Window):
         if self._before:
             self.tell("Page.removeScriptToEvaluateOnNewDocument", identifier=self._before)
         self._before = self.tell("Page.addScriptToEvaluateOnNewDocument", source=before)["identifier"]
+        self.complaints(), self.requests()  # those of what was here before
         super().open(page, fragment)
 
     def tell(self, command: str, **values: Any) -> Any:
@@ -193,9 +217,7 @@ class Chromium(Window):
 
     def size(self, width: int, height: int, phone: bool = False) -> None:
         """Changes the size of the window."""
-        self.tell(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
-        )
+        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self.frames(3)
 
     def scheme(self, name: str) -> None:
@@ -204,8 +226,9 @@ class Chromium(Window):
         self.frames()
 
     def complaints(self) -> list[str]:
-        """What was logged as an error or a warning since this was last asked."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
+        """What was logged as an error or a warning since this was last asked, but for hints on how fast it draws."""
+        entries = self.driver.get_log("browser")
+        return [entry["message"] for entry in entries if entry["level"] != "INFO" and entry["source"] != "rendering"]
 
     def requests(self) -> list[str]:
         """The addresses that were asked for since this was last asked, but for those that lie within the page."""
@@ -246,14 +269,6 @@ def chromium(folder: Path, width: int = 1280, height: int = 800, *more: str) -> 
         window.tell("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(window.downloads))
         window.size(width, height)
         driver.get("about:blank")
-        window.requests()  # those of the page that a new window has
         yield window
     finally:
         driver.quit()
-
-
-def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
-    """Waits until something is true, which is returned."""
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    return WebDriverWait(None, seconds, 0.05).until(lambda _: condition())

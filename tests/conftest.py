@@ -10,8 +10,10 @@ from torch import Tensor
 
 from vaescope.cli import main
 from vaescope.data.images import ImageSet, load
+from vaescope.explorer import explorer_html
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP
+from vaescope.run import Run
 
 TINY = [
     "--data", "sample", "--trainer.batch_size", "20", "--trainer.device", "cpu", "--model.network.width", "32",
@@ -78,3 +80,22 @@ def colour_folder(tmp_path_factory: pytest.TempPathFactory, images: ImageSet) ->
     words += ["--figures.frames", "3", "--figures.grid", "4", "--figures.samples", "9", "--trainer.device", "cpu"]
     assert main(["train", "--data", str(folder / "tinted.npz"), *words, "--out", str(run)]) == 0
     return run
+
+
+@pytest.fixture(scope="session")
+def explorer_page(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The explorer of the run on the sample, with two latents."""
+    return written(run_folder, tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="session")
+def colour_page(colour_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The explorer of the run on colour images, with eight latents."""
+    return written(colour_folder, tmp_path_factory.mktemp("page"))
+
+
+def written(run: Path, folder: Path) -> Path:
+    """Writes the explorer of a run."""
+    page = folder / "explorer.html"
+    page.write_text(explorer_html(Run.load(run)), encoding="utf-8")
+    return page
