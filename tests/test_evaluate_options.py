@@ -1,7 +1,9 @@
 """What is given to ``vaescope evaluate`` is used, or refused in one line; its table stays in columns."""
 
 import json
+import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,10 @@ from data_helpers import refused
 
 from vaescope.cli.evaluate import OPTIONS, evaluate
 from vaescope.evaluation import EACH, FILE, Evaluation, Measured, load, save, table, written
+from vaescope.evaluation import evaluate as measure
 from vaescope.metrics.score import Score
+from vaescope.metrics.subject import FULL, QUICK, Effort
+from vaescope.run import Run
 
 
 def kept(*scores: Score) -> Evaluation:
@@ -55,3 +60,22 @@ def test_other_images_than_training_scored_are_refused(run_folder: Path, tmp_pat
 def test_an_error_below_what_single_precision_can_tell_is_not_written() -> None:
     assert written(Score("a", "A", 5.32300998, "", "p", 205, error=2e-10)) == "5.323"
     assert written(Score("a", "A", 5.32300998, "", "p", 205, error=2e-4)) == "5.32301 ± 0.00020"
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (1, 8, 8), (3, 32, 32), (3, 64, 64), (4, 2000, 3000)])
+def test_of_larger_images_so_many_fewer_are_looked_at_that_the_values_are_as_many(shape: tuple[int, int, int]) -> None:
+    found, size = QUICK.fitting(shape), math.prod(shape)
+    assert replace(found, test=QUICK.test, train=QUICK.train) == QUICK
+    assert found.test
+    assert found.train == pytest.approx(5 * found.test, abs=5)
+    assert 20 <= found.test <= 1000
+    if found.test > 20:
+        assert found.test * size <= 1000 * 28 * 28 < (found.test + 1) * size or found == QUICK
+    assert FULL.fitting(shape) == FULL
+
+
+def test_the_scores_say_how_many_images_were_looked_at(run_folder: Path, tmp_path: Path) -> None:
+    run = Run.load(Path(shutil.copytree(run_folder, tmp_path / "run")))
+    score = measure(run, ["elbo"], Effort("few", test=80, values=28 * 28 // 4)).find("negative_elbo")
+    assert score is not None
+    assert (score.count, score.cases) == (20, "test images")

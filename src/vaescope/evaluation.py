@@ -166,6 +166,7 @@ def evaluate(
         raise UsageError(f"{run.folder} cannot be written to, and that is where {FILE} goes: copy it to where it can")
     images = run.data(report)
     _check_count(run, len(images.test))
+    effort = effort.fitting(images.shape)
     strange = outliers(run, against, effort.test, report) if "anomalies" in chosen else None
     subject = Subject(run.model, run.target, images, effort, seed, features=features, outliers=strange)
     found = _begun(known, run, subject)

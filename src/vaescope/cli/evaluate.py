@@ -35,9 +35,7 @@ def evaluate(words: Sequence[str]) -> int:
     )
     made.epilog = f"metrics:\n{listed()}\n\n{made.epilog}"
     made.add_argument("run", type=Path, help="the run folder")
-    made.add_argument(
-        "--quick", action="store_true", help="look at fewer images: less than 20 seconds if they are small"
-    )
+    made.add_argument("--quick", action="store_true", help="look at fewer images, for less than 20 seconds")
     made.add_argument("--metrics", help="only these, with commas between them (all but those marked *)")
     made.add_argument("--samples", type=positive, help="draws for each image in the importance weighted bound (500)")
     made.add_argument("--anneal", type=positive, help="steps of each chain in annealed importance sampling (200)")
