@@ -14,7 +14,7 @@ from vaescope.comparison import compare as side_by_side
 from vaescope.comparison import draw, write
 from vaescope.comparison.formats import FORMATS, WIDTH, record, text
 from vaescope.errors import UsageError
-from vaescope.evaluation import FILE, choose, table
+from vaescope.evaluation import FILE, OPTIONS, choose, table
 from vaescope.evaluation import evaluate as measure
 from vaescope.files import atomic_file
 from vaescope.metrics.features import FeatureSet, onnx_features
@@ -23,9 +23,6 @@ from vaescope.metrics.subject import FULL, QUICK
 from vaescope.progress import Steps
 from vaescope.report import report_html
 from vaescope.run import Run
-
-OPTIONS = {"samples": ("iwae", "ais"), "anneal": ("ais",), "against": ("anomalies",), "features": ("samples",)}
-"""The metrics that an option is for."""
 
 
 def evaluate(words: Sequence[str]) -> int:
