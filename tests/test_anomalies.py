@@ -178,7 +178,7 @@ def test_test_images_are_not_strange(images: ImageSet, run_folder: Path) -> None
     levels = images.test.images[:]
     found = scores(subject(model, images, levels, Effort("all")))
     for score in found.values():
-        assert score.cases == "test images and strange"
+        assert score.cases == "test images and those of strange"
         chance = 0.5
         assert abs(score.value - chance) < 0.1, score.name
 

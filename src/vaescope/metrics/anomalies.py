@@ -132,7 +132,7 @@ def told_apart(strange: Strangeness, protocol: str, seed: int, title: str) -> It
     area, error = auroc(inside, outside)
     words, count = f"{protocol}, by {strange.how}", len(inside) + len(outside)
     warning = BELOW_CHANCE if area + 2 * error < 0.5 and not strange.of_data else ""
-    score = partial(Score, unit="", count=count, cases=f"test images and {title}")
+    score = partial(Score, unit="", count=count, cases=f"test images and those of {title}")
     told = area in (0, 1)
     yield score(
         name=f"{strange.name}_auroc",
