@@ -41,7 +41,12 @@ export const nearestTemperature = (given: number[], wanted: number): number =>
   given.reduce((best, value, k) => (Math.abs(value - wanted) < Math.abs(given[best] - wanted) ? k : best), 0)
 
 /** Draws of the prior at a temperature, which multiplies its scale. */
-export function priorDraws({ contents, data }: App, count: number, temperature: number, seed: number): Float32Array<ArrayBuffer>[] {
+export function priorDraws(
+  { contents, data }: App,
+  count: number,
+  temperature: number,
+  seed: number,
+): Float32Array<ArrayBuffer>[] {
   const { latents } = data
   const uniform = random(seed)
   if (contents.prior.standard) {
@@ -49,5 +54,7 @@ export function priorDraws({ contents, data }: App, count: number, temperature: 
   }
   const each = contents.arrays.draws.shape[1]
   const first = each * nearestTemperature(contents.prior.temperatures, temperature)
-  return picks(count, each, uniform).map((k) => data.draws.slice((first + k) * latents, (first + k + 1) * latents) as Float32Array<ArrayBuffer>)
+  return picks(count, each, uniform).map(
+    (k) => data.draws.slice((first + k) * latents, (first + k + 1) * latents) as Float32Array<ArrayBuffer>,
+  )
 }

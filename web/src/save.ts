@@ -17,7 +17,8 @@ export function save(name: string, blob: Blob): void {
 }
 
 /** How often a pixel is repeated so that a picture is about so wide. */
-export const factor = ([, height, width]: Shape, about: number): number => Math.max(1, Math.round(about / Math.max(height, width)))
+export const factor = ([, height, width]: Shape, about: number): number =>
+  Math.max(1, Math.round(about / Math.max(height, width)))
 
 /** Pictures side by side, in rows of equal length where one of 1,600 pixels does not hold them all, as a PNG file. */
 export async function sheetPNG(images: ArrayLike<number>[], shape: Shape): Promise<Blob> {
@@ -25,7 +26,10 @@ export async function sheetPNG(images: ArrayLike<number>[], shape: Shape): Promi
   const [high, wide] = [shape[1] * times + gap, shape[2] * times + gap]
   const rows = Math.ceil(images.length / Math.max(1, Math.floor(1600 / wide)))
   const columns = Math.ceil(images.length / rows)
-  const canvas = Object.assign(document.createElement('canvas'), { width: columns * wide - gap, height: rows * high - gap })
+  const canvas = Object.assign(document.createElement('canvas'), {
+    width: columns * wide - gap,
+    height: rows * high - gap,
+  })
   const context = canvas.getContext('2d') as CanvasRenderingContext2D
   context.imageSmoothingEnabled = false
   context.fillStyle = '#ffffff'
@@ -35,7 +39,9 @@ export async function sheetPNG(images: ArrayLike<number>[], shape: Shape): Promi
     small.getContext('2d')?.putImageData(imageData(image, shape), 0, 0)
     context.drawImage(small, (k % columns) * wide, Math.floor(k / columns) * high, wide - gap, high - gap)
   }
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('no PNG could be made'))), 'image/png'))
+  return new Promise((resolve, reject) =>
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('no PNG could be made'))), 'image/png'),
+  )
 }
 
 /**
@@ -44,14 +50,23 @@ export async function sheetPNG(images: ArrayLike<number>[], shape: Shape): Promi
  * @param order which picture each frame shows
  * @param delay milliseconds of each frame
  */
-export function animationGIF(images: ArrayLike<number>[], shape: Shape, order: number[], delay: (frame: number) => number): Blob {
+export function animationGIF(
+  images: ArrayLike<number>[],
+  shape: Shape,
+  order: number[],
+  delay: (frame: number) => number,
+): Blob {
   const [, height, width] = shape
   const times = factor(shape, 256)
   const { palette, indices } = indexed(images, shape)
   const frames = indices.map((index) => enlarged(index, width, times))
   const encoder = GIFEncoder()
   order.forEach((k, frame) => {
-    encoder.writeFrame(frames[k], width * times, height * times, { delay: delay(frame), repeat: 0, ...(frame ? {} : { palette }) })
+    encoder.writeFrame(frames[k], width * times, height * times, {
+      delay: delay(frame),
+      repeat: 0,
+      ...(frame ? {} : { palette }),
+    })
   })
   encoder.finish()
   return new Blob([encoder.bytes()], { type: 'image/gif' })
@@ -62,7 +77,10 @@ function indexed(images: ArrayLike<number>[], shape: Shape): { palette: Palette;
   const bytes = images.map((image) => opaque(imageData(image, shape).data))
   if (shape[0] < 3) {
     const palette = Array.from({ length: 256 }, (_, grey) => [grey, grey, grey])
-    return { palette, indices: bytes.map((rgba) => Uint8Array.from({ length: rgba.length / 4 }, (_, i) => rgba[4 * i])) }
+    return {
+      palette,
+      indices: bytes.map((rgba) => Uint8Array.from({ length: rgba.length / 4 }, (_, i) => rgba[4 * i])),
+    }
   }
   const all = new Uint8ClampedArray(bytes.length * bytes[0].length)
   bytes.forEach((rgba, k) => all.set(rgba, k * rgba.length))
@@ -78,5 +96,10 @@ function opaque(rgba: Uint8ClampedArray): Uint8ClampedArray {
 /** Rows of pixels, each repeated both ways. */
 function enlarged(index: Uint8Array, width: number, times: number): Uint8Array {
   const wide = width * times
-  return Uint8Array.from({ length: index.length * times * times }, (_, i) => index[Math.floor(Math.floor(i / wide) / times) * width + Math.floor((i % wide) / times)])
+  const out = new Uint8Array(index.length * times * times)
+  for (let i = 0; i < index.length; i++) {
+    const start = Math.floor(i / width) * times * wide + (i % width) * times
+    for (let row = 0; row < times; row++) out.fill(index[i], start + row * wide, start + row * wide + times)
+  }
+  return out
 }

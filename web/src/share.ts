@@ -123,6 +123,7 @@ function initial(contents: Contents, data: Data): State {
     frame: null,
     temperature: 1,
     kept: [],
+    keptLabels: [],
     mine: null,
     explain: true,
   }

@@ -28,7 +28,7 @@ function explanation({ contents: { model }, data }: App): string {
 }
 
 /** The class to decode in, for a model that knows labels. */
-function classChooser({ contents, store }: App): HTMLElement | null {
+export function classChooser({ contents, store }: App): HTMLElement | null {
   if (contents.model.labels === 'none') return null
   const options = contents.classes.map((name, k) => h('option', { value: k }, name))
   const select: HTMLSelectElement = h('select', { onchange: () => store.set({ label: Number(select.value) }) }, ...options)
