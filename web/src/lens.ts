@@ -41,7 +41,9 @@ function here(app: App): HTMLElement {
     const image = await engine?.decode(Float32Array.from(z), 'lens', label)
     if (!image) return
     draw(app, canvas, image)
-    time.replaceChildren(`${number(engine?.times.at(-1) ?? 0)} ms`)
+    // the first run of a program takes longer than all others
+    const times = engine?.times ?? []
+    time.replaceChildren(times.length > 1 ? `${number(times[times.length - 1])} ms` : '')
   })
   store.on(['z', 'label'], decode)
   return h('div', { class: 'here' }, engine && figure(canvas, 'decoded ', time), place)
@@ -58,12 +60,21 @@ function point(app: App): HTMLElement {
   const { store, album, engine } = app
   const [original, made] = [picture('image of the point'), picture('its reconstruction')]
   const said = h('p', { class: 'said' })
-  const figures = h('div', { class: 'pair' }, album && figure(original, 'image'), engine && figure(made, 'reconstruction'))
+  const figures = h(
+    'div',
+    { class: 'pair' },
+    album && figure(original, 'image'),
+    engine && figure(made, 'reconstruction'),
+  )
   const find = calmly(async () => {
     const { hovered, selected } = store.now
     const found = hovered ?? selected
     figures.classList.toggle('empty', found === null)
-    said.replaceChildren(...(found === null ? ['Point at a dot of the map: its image and its reconstruction appear here.'] : facts(app, found)))
+    said.replaceChildren(
+      ...(found === null
+        ? ['Point at a dot of the map: its image and its reconstruction appear here.']
+        : facts(app, found)),
+    )
     if (found === null) return
     original.setAttribute('aria-label', `image of ${pointName(app, found)}`)
     made.setAttribute('aria-label', `reconstruction of ${pointName(app, found)}`)
@@ -79,7 +90,9 @@ function point(app: App): HTMLElement {
 function facts(app: App, found: number): (Node | string)[] {
   const { data, contents } = app
   const names = ['elbo', 'error'].filter((name) => name in data.scores)
-  const scores = names.map((name) => `${name === 'elbo' ? 'ELBO' : 'error'} ${number(data.scores[name][found], name === 'elbo' ? 1 : 3)}`)
+  const scores = names.map(
+    (name) => `${name === 'elbo' ? 'ELBO' : 'error'} ${number(data.scores[name][found], name === 'elbo' ? 1 : 3)}`,
+  )
   const title = names.map((name) => `${contents.scores[name].title} in ${contents.scores[name].unit}`).join(', ')
   return [tag(app, found), h('span', { class: 'number soft', title }, scores.join(' · '))]
 }
