@@ -5,7 +5,7 @@ type Value = string | number | boolean | null | undefined | ((event: never) => v
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Record<string, Value> = {},
-  ...children: (Node | string | null)[]
+  ...children: (Node | string | null | undefined)[]
 ): HTMLElementTagNameMap[K] {
   const made = document.createElement(tag)
   for (const [name, value] of Object.entries(attributes)) {
@@ -13,7 +13,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
     else if (value === true) made.setAttribute(name, '')
     else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, String(value))
   }
-  made.append(...children.filter((child) => child !== null))
+  made.append(...children.filter((child) => child !== null && child !== undefined))
   return made
 }
 

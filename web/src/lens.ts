@@ -8,9 +8,23 @@ import { draw, lacking, pointName, reconstruct, tag } from './points'
 
 /** So many latents are written out. */
 const FEW = 4
+/** What lies between and beside three pictures, in pixels. */
+const GAPS = 24
 
 export function lens(app: App): HTMLElement {
-  return h('section', { class: 'lens', 'aria-label': 'lens' }, here(app), point(app))
+  const element = h('section', { class: 'lens', 'aria-label': 'lens' }, here(app), point(app))
+  new ResizeObserver(() => fit(app, element.clientWidth)).observe(element)
+  return element
+}
+
+/** Makes three pictures as large as fit side by side, a pixel of theirs a whole number of the screen's. */
+function fit({ contents }: App, width: number): void {
+  const [, high, wide] = contents.shape
+  const [side, sharp] = [Math.max(high, wide), devicePixelRatio]
+  const room = (width - GAPS) / 3 / side
+  const factor = Math.min(Math.max(1, Math.round(112 / side)), Math.floor(room * sharp) / sharp || room)
+  document.documentElement.style.setProperty('--lens-w', `${factor * wide}px`)
+  document.documentElement.style.setProperty('--lens-h', `${factor * high}px`)
 }
 
 /** The decoded image of the latents under the pointer. */
@@ -35,7 +49,7 @@ function here(app: App): HTMLElement {
 /** Latents as short numbers, or how many there are and how far from 0. */
 export const words = (z: number[]): string =>
   z.length > FEW
-    ? `${z.length} latents, length ${number(Math.hypot(...z), 2)}`
+    ? `${z.length} latents,\nlength ${number(Math.hypot(...z), 2)}`
     : z.map((value) => number(value, 2)).join(', ')
 
 /** The point under the pointer, or else the one that was clicked. */

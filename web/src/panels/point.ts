@@ -3,10 +3,10 @@
 import type { App, Panel } from '../app'
 import { calmly, explained, figure, h, number, picture } from '../dom'
 import { normals } from '../draws'
-import { shadow, trace } from '../ellipse'
+import { type Shadow, shadow, trace } from '../ellipse'
 import { distanceNote, draw, labelOf, lacking, pointName, reconstruct, tag, thumbs } from '../points'
 import { nearest, row } from '../latents'
-import { differenceData, show } from '../pictures'
+import { type Album, differenceData, show } from '../pictures'
 
 const NEIGHBOURS = 8
 const DRAWS = 6
@@ -60,8 +60,9 @@ function heading(app: App, point: number): HTMLElement {
 function images(app: App, point: number): HTMLElement {
   const { album, engine, contents } = app
   const name = pointName(app, point)
-  const [original, made, difference] = [picture(`image of ${name}`), picture(`reconstruction of ${name}`), picture(`difference of reconstruction and image of ${name}`)]
-  const range = h('span', {}, 'difference')
+  const [original, made] = [picture(`image of ${name}`), picture(`reconstruction of ${name}`)]
+  const difference = picture(`reconstruction less image of ${name}`)
+  const [low, high] = [h('span'), h('span')]
   album?.show(original, point)
   void reconstruct(app, point, 'point').then((image) => {
     if (!image || app.store.now.selected !== point) return
@@ -70,45 +71,57 @@ function images(app: App, point: number): HTMLElement {
     const real = album.values(point, contents.shape)
     const most = fullColour(image, real)
     show(difference, differenceData(image, real, contents.shape, most))
-    range.append(` up to ±${number(most, most < 0.1 ? 2 : 1)}`)
+    low.replaceChildren(number(-most, most < 0.1 ? 2 : 1))
+    high.replaceChildren(`+${number(most, most < 0.1 ? 2 : 1)}`)
   })
-  const figures = [album && figure(original, 'image'), engine && figure(made, 'reconstruction'), album && engine && figure(difference, range, bar())]
-  const note = album ? differenceNote(app) : 'The images are not part of this page.'
-  return h('div', {}, h('div', { class: 'pictures' }, ...figures), h('p', { class: 'soft small' }, lacking(app) || note))
+  const scale = h('span', { class: 'ends number' }, low, high)
+  const figures = [
+    album && figure(original, 'image'),
+    engine && figure(made, 'reconstruction'),
+    album && engine && figure(difference, 'difference', h('span', { class: 'diverging' }), scale),
+  ]
+  const note = album ? (engine ? differenceNote(album) : '') : 'The images are not part of this page.'
+  return h('div', {}, h('div', { class: 'pictures trio' }, ...figures), h('p', { class: 'soft small' }, lacking(app) || note))
 }
 
 /** The difference that has the full colour: the next of a few round numbers. */
 function fullColour(made: Float32Array, real: Float32Array): number {
   const most = made.reduce((far, value, i) => Math.max(far, Math.abs(value - real[i])), 0)
-  return [0.05, 0.1, 0.2, 0.5].find((round) => most <= round) ?? 1
+  return [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8].find((round) => most <= round) ?? 1
 }
 
-const bar = (): HTMLElement => h('span', { class: 'diverging', title: 'blue: the reconstruction is darker; red: it is brighter' }, 'darker', 'brighter')
+const differenceNote = ({ sheets }: Album): string =>
+  `Red: the reconstruction is brighter; blue: it is darker; greys are in [0, 1].${sheets.exact ? '' : ' The page holds the image compressed, which adds a little; the numbers below are of the image itself.'}`
 
-function differenceNote({ album }: App): string {
-  return album?.sheets.exact ? 'Greys are in [0, 1].' : 'Greys are in [0, 1]. The page holds the image compressed, which adds a little to the difference; the numbers below are of the image itself.'
-}
-
-/** Its −ELBO as the sum of distortion and rate, and how it is among the others. */
+/** What the point costs, as a sum, and how that is among all. */
 function costs(app: App, point: number): HTMLElement {
-  const { data, contents } = app
-  const { distortion, rate, error } = data.scores
-  const lines: [string, string, string][] = []
-  if (rate) lines.push(['−ELBO', number(distortion[point] + rate[point]), among(data.scores.elbo, -1, point)])
-  if (distortion) lines.push(['distortion', number(distortion[point]), among(distortion, 1, point)])
-  if (rate) lines.push(['rate', number(rate[point]), among(rate, 1, point)])
-  if (error) lines.push([contents.scores.error.title, number(error[point], 3), among(error, 1, point)])
-  const rows = lines.map(([name, value, rank]) => h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, name === contents.scores.error?.title ? value : `${value} nats`), h('td', { class: 'soft' }, rank)))
-  const share = rate ? (100 * Math.max(0, distortion[point])) / Math.max(1e-9, Math.max(0, distortion[point]) + rate[point]) : 0
-  const split = rate && distortion[point] > 0 ? h('div', { class: 'split', role: 'img', 'aria-label': `${Math.round(share)} % of it is distortion` }, h('span', { style: `width: ${share}%` })) : null
-  return h('div', {}, h('table', {}, h('tbody', {}, ...rows)), split)
+  const { distortion, rate, error } = app.data.scores
+  const line = (name: string, values: Float32Array | undefined, digits = 1, kind = ''): HTMLElement | null =>
+    values
+      ? h(
+          'tr',
+          {},
+          h('th', { scope: 'row' }, kind && h('span', { class: `swatch ${kind}`, 'aria-hidden': 'true' }), name),
+          h('td', {}, number(values[point], digits)),
+          h('td', { class: 'soft' }, `${among(values, point)} of all`),
+        )
+      : null
+  const sum = rate && distortion.map((value, i) => value + rate[i])
+  const body = h('tbody', {}, line('−ELBO, nats', sum), line('distortion, nats', distortion, 1, rate && 'distortion'), line('rate, nats', rate, 1, 'rate'), line('error, RMSE', error, 3))
+  const head = h('thead', {}, h('tr', {}, h('td'), h('th', { scope: 'col' }, 'this image'), h('th', { scope: 'col' }, 'higher than')))
+  return h('div', {}, h('table', {}, head, body), rate && distortion[point] > 0 ? split(distortion[point], rate[point]) : null)
 }
 
-/** How many of all points have less of something. */
-function among(values: Float32Array, sign: number, point: number): string {
-  const below = values.reduce((count, value) => count + Number(sign * value < sign * values[point]), 0)
-  const share = Math.round((100 * below) / Math.max(1, values.length - 1))
-  return share > 99 && below < values.length - 1 ? 'more than > 99 %' : `more than ${share} % of all`
+/** A sum of two as a bar. */
+const split = (distortion: number, rate: number): HTMLElement => {
+  const share = (100 * distortion) / (distortion + Math.max(0, rate))
+  return h('div', { class: 'split', role: 'img', 'aria-label': `${Math.round(share)} % of it is distortion` }, h('span', { style: `width: ${share}%` }))
+}
+
+/** The share of all points that have less of something. */
+function among(values: Float32Array, point: number): string {
+  const below = values.reduce((count, value) => count + Number(value < values[point]), 0)
+  return `${number(Math.floor((100 * below) / Math.max(1, values.length - 1)), 0)} %`
 }
 
 function acts(app: App, point: number): HTMLElement {
@@ -166,21 +179,35 @@ function mark(app: App): void {
     const scales = contents.model.normal && data.scales?.subarray(selected * data.latents, (selected + 1) * data.latents)
     const one = scales ? shadow(app.map.plane, scales) : null
     for (const deviations of one ? [1, 2] : []) {
-      trace(context, view, centre, one as NonNullable<typeof one>, deviations)
+      trace(context, view, centre, one as Shadow, deviations)
       twice(context, deviations > 1 ? [5, 4] : [])
     }
-    context.beginPath()
-    context.arc(...view.toScreen(...centre), 6, 0, 2 * Math.PI)
+    const [left, top] = view.toScreen(...centre)
+    const wide = one ? 2 * view.scale * one[0] : 0
+    const high = one ? 2 * view.scale * Math.hypot(one[1], one[2]) : 0
+    cross(context, left, top, Math.max(6, wide + 3), Math.max(6, high + 3))
     twice(context, [])
   })
   store.on(['selected'], () => app.map.redraw())
 }
 
-/** A line that is seen on any ground: light around dark. */
+/** Four short lines towards a place, which they leave free. */
+function cross(context: CanvasRenderingContext2D, left: number, top: number, wide: number, high: number): void {
+  context.beginPath()
+  for (const side of [-1, 1]) {
+    context.moveTo(left + side * wide, top)
+    context.lineTo(left + side * (wide + 7), top)
+    context.moveTo(left, top + side * high)
+    context.lineTo(left, top + side * (high + 7))
+  }
+}
+
+/** A line that is seen on any ground: the colour of text within that of paper. */
 function twice(context: CanvasRenderingContext2D, dash: number[]): void {
-  for (const [colour, width] of [['#ffffff', 4], ['#111111', 1.75]] as const) {
-    context.setLineDash(colour === '#ffffff' ? [] : dash)
-    context.strokeStyle = colour
+  const style = getComputedStyle(document.documentElement)
+  for (const [colour, width] of [['--paper', 4], ['--ink', 1.75]] as const) {
+    context.setLineDash(colour === '--ink' ? dash : [])
+    context.strokeStyle = style.getPropertyValue(colour)
     context.lineWidth = width
     context.stroke()
   }

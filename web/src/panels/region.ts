@@ -64,6 +64,8 @@ function counts({ data, contents }: App, region: number[]): [number, number][] {
   return [...found].filter(([label]) => label < contents.classes.length).sort((a, b) => b[1] - a[1])
 }
 
+const percent = (share: number): string => (share < 0.01 ? '< 1 %' : `${number(100 * share, 0)} %`)
+
 /** The classes as bars. */
 function mix(app: App, region: number[]): HTMLElement | null {
   if (!app.data.labels) return null
@@ -76,7 +78,7 @@ function mix(app: App, region: number[]): HTMLElement | null {
       h('span', { class: 'name' }, app.contents.classes[label] ?? 'not known'),
       h('span', { class: 'track', 'aria-hidden': 'true' }, h('span', { style: `width: ${(100 * count) / most}%; background: ${app.contents.colours[label] ?? 'var(--soft)'}` })),
       h('span', { class: 'number' }, `${number(count, 0)}`),
-      h('span', { class: 'number soft' }, `${number((100 * count) / region.length, 0)} %`),
+      h('span', { class: 'number soft' }, percent(count / region.length)),
     ),
   )
   const rest = found.slice(BARS)
@@ -100,7 +102,7 @@ function means(app: App, region: number[]): HTMLElement {
   })
   const caption = contents.model.labels === 'none' ? 'decoded mean' : `decoded mean, as ${contents.classes[label]}`
   const of = some.length < region.length ? `mean of ${number(some.length, 0)} images` : 'mean image'
-  const figures = [average && figure(mean, of), engine && figure(decoded, caption)].filter((part) => part !== null && part !== undefined)
+  const figures = [average && figure(mean, of), engine && figure(decoded, caption)]
   return h('div', { class: 'stack' }, h('div', { class: 'pictures' }, ...figures), said)
 }
 
