@@ -74,6 +74,8 @@ export interface Contents {
     labels: 'none' | 'given' | 'found'
     /** Where latents may be: anywhere, on the unit sphere, or each at one of so many even levels from -1 to 1. */
     support: 'all' | 'sphere' | number
+    /** Whether the model was trained on pixels drawn as 0 or 1 with the greys as their chances. */
+    binary: boolean
     /** Why there are no programs to run, or nothing. */
     missing: string
     /** How an image becomes what the model is shown: from folders, how pictures were brought to their size. */

@@ -52,7 +52,7 @@ export class Engine {
   ) {
     this.worker = new Worker(URL.createObjectURL(new Blob([program], { type: 'text/javascript' })))
     this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.answered(data)
-    this.worker.onerror = (event) => this.answered({ id: this.busy?.question.id ?? -1, outputs: {}, error: event.message })
+    this.worker.onerror = (event) => this.answered({ id: this.busy?.question.id ?? -1, outputs: {}, error: event.message || 'the browser starts no worker here' })
   }
 
   /** Starts the runtime and reads the decoder. */
