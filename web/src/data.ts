@@ -35,11 +35,10 @@ export async function load(contents: Contents): Promise<Data> {
   const classes = (found: Float32Array | null): Int32Array | null =>
     found && Int32Array.from(found, (value) => (value >= contents.classes.length ? -1 : value))
   const names = Object.keys(contents.scores)
-  const [codes, scales, labels, index, middle, axes, draws, frames, frameLabels, ...scores] = await Promise.all([
+  const [codes, scales, labels, middle, axes, draws, frames, frameLabels, ...scores] = await Promise.all([
     read('codes'),
     maybe('scales'),
     maybe('labels'),
-    read('index'),
     read('middle'),
     read('axes'),
     read('draws'),
@@ -53,7 +52,7 @@ export async function load(contents: Contents): Promise<Data> {
     codes,
     scales,
     labels: classes(labels),
-    index,
+    index: Float32Array.from({ length: contents.points.count }, (_, i) => i * contents.points.step),
     scores: Object.fromEntries(names.map((name, k) => [name, scores[k]])),
     middle,
     axes,

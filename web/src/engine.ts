@@ -96,7 +96,7 @@ export class Engine {
     return answer ? (answer.outputs as unknown as Posterior) : null
   }
 
-  /** Latents brought to where latents of this model can be: onto the sphere, or to whole codes. */
+  /** Latents brought to where latents of this model can be: onto the sphere, or to the nearest level. */
   settled(z: Float32Array): Float32Array<ArrayBuffer> {
     const { support, latents } = this.contents.model
     const out = new Float32Array(z)
@@ -106,10 +106,8 @@ export class Engine {
         const length = Math.hypot(...out.subarray(row, row + latents)) || 1
         for (let d = row; d < row + latents; d++) out[d] /= length
       } else {
-        for (let group = row; group < row + latents; group += support) {
-          const part = out.subarray(group, group + support)
-          part.fill(0)[z.subarray(group, group + support).reduce((best, value, k, all) => (value > all[best] ? k : best), 0)] = 1
-        }
+        const nearest = (value: number): number => support.reduce((best, level) => (Math.abs(level - value) < Math.abs(best - value) ? level : best))
+        for (let d = row; d < row + latents; d++) out[d] = nearest(out[d])
       }
     }
     return out

@@ -19,7 +19,7 @@ export function fallback(contents: Contents, lacking: string): void {
   const note = `This browser has no ${lacking}, so it cannot run the model.${rest} Firefox, Chrome, Edge and Safari of 2023 or later show the whole page.`
   const figures = contents.pictures.map(({ block, caption }) => {
     const text = document.getElementById(`block-${block}`)?.textContent ?? ''
-    return h('figure', {}, h('img', { src: `data:image/png;base64,${text}`, alt: caption }), h('figcaption', {}, caption))
+    return h('figure', {}, h('img', { src: `data:image/webp;base64,${text}`, alt: caption }), h('figcaption', {}, caption))
   })
   document.getElementById('app')?.replaceChildren(h('div', { class: 'static' }, h('p', { class: 'warning', role: 'alert' }, note), ...figures))
 }
