@@ -83,24 +83,22 @@ function mix(app: App, region: number[]): HTMLElement | null {
   if (!app.data.labels) return null
   const found = counts(app, region)
   const most = found[0][1]
-  const bars = found
-    .slice(0, BARS)
-    .map(([label, count]) =>
+  const bars = found.slice(0, BARS).map(([label, count]) =>
+    h(
+      'div',
+      { class: 'bar' },
+      h('span', { class: 'name' }, app.contents.classes[label] ?? 'not known'),
       h(
-        'div',
-        { class: 'bar' },
-        h('span', { class: 'name' }, app.contents.classes[label] ?? 'not known'),
-        h(
-          'span',
-          { class: 'track', 'aria-hidden': 'true' },
-          h('span', {
-            style: `width: ${(100 * count) / most}%; background: ${app.contents.colours[label] ?? 'var(--soft)'}`,
-          }),
-        ),
-        h('span', { class: 'number' }, `${number(count, 0)}`),
-        h('span', { class: 'number soft' }, percent(count / region.length)),
+        'span',
+        { class: 'track', 'aria-hidden': 'true' },
+        h('span', {
+          style: `width: ${(100 * count) / most}%; background: ${app.contents.colours[label] ?? 'var(--soft)'}`,
+        }),
       ),
-    )
+      h('span', { class: 'number' }, `${number(count, 0)}`),
+      h('span', { class: 'number soft' }, percent(count / region.length)),
+    ),
+  )
   const rest = found.slice(BARS)
   const more = rest.length
     ? h(
