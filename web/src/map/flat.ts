@@ -7,7 +7,6 @@ import type { Look, Renderer } from './points'
 interface Disc {
   side: number
   cover: Float32Array
-  rim: Float32Array
 }
 
 /** In how many places within a pixel, each way, a disc may lie. */
@@ -43,7 +42,7 @@ export function flat(canvas: HTMLCanvasElement): Renderer {
 
 function stamp(image: ImageData, places: Float32Array, colours: Uint8Array, view: View, look: Look): void {
   const ratio = (image.width - 2 * MARGIN) / view.width
-  const discs = made(look.radius * ratio, look.rim * ratio)
+  const discs = made(look.radius * ratio)
   const { side } = discs[0]
   const [left, top] = view.toScreen(0, 0)
   const per = view.scale * ratio
@@ -61,31 +60,25 @@ function stamp(image: ImageData, places: Float32Array, colours: Uint8Array, view
 
 /** Lays one disc over what is there. The colours of the picture are not multiplied by their opacity. */
 function blend(data: Uint8ClampedArray, start: number, width: number, disc: Disc, colours: Uint8Array, from: number, alpha: number): void {
-  const own = colours[from + 3] / 255
+  const own = (colours[from + 3] / 255) * alpha
   for (let row = 0, k = 0; row < disc.side; row++) {
     let at = start + row * width
     for (let end = at + 4 * disc.side; at < end; at += 4, k++) {
       if (!disc.cover[k]) continue
-      const inner = 1 - disc.rim[k]
-      const over = own * disc.cover[k] * (alpha * inner + 0.75 * disc.rim[k])
+      const over = own * disc.cover[k]
       const under = (data[at + 3] / 255) * (1 - over)
       const all = over + under
-      for (let c = 0; c < 3; c++) data[at + c] = (data[at + c] * under + colours[from + c] * inner * over) / all
+      for (let c = 0; c < 3; c++) data[at + c] = (data[at + c] * under + colours[from + c] * over) / all
       data[at + 3] = 255 * all
     }
   }
 }
 
-function made(radius: number, rim: number): Disc[] {
-  const side = 2 * Math.ceil(radius + rim + 0.5) + 2
-  const share = (value: number): number => Math.min(1, Math.max(0, value))
+function made(radius: number): Disc[] {
+  const side = 2 * Math.ceil(radius + 0.5) + 2
   return Array.from({ length: STEPS ** 2 }, (_, k) => {
     const middle = [side / 2 + ((k % STEPS) + 0.5) / STEPS, side / 2 + (Math.floor(k / STEPS) + 0.5) / STEPS]
-    const far = Float32Array.from({ length: side ** 2 }, (_, i) => Math.hypot((i % side) + 0.5 - middle[0], Math.floor(i / side) + 0.5 - middle[1]))
-    return {
-      side,
-      cover: far.map((value) => share(radius + rim + 0.5 - value)),
-      rim: far.map((value) => (rim ? 1 - share(radius + 0.5 - value) : 0)),
-    }
+    const far = (i: number): number => Math.hypot((i % side) + 0.5 - middle[0], Math.floor(i / side) + 0.5 - middle[1])
+    return { side, cover: Float32Array.from({ length: side ** 2 }, (_, i) => Math.min(1, Math.max(0, radius + 0.5 - far(i)))) }
   })
 }

@@ -4,11 +4,10 @@ import type { View } from '../app'
 import { flat } from './flat'
 import { webgl } from './webgl'
 
-/** How all points look now: radius in pixels, opacity, and how wide a rim sets them off from pictures below. */
+/** How all points look now: radius in pixels, and opacity. */
 export interface Look {
   radius: number
   alpha: number
-  rim: number
 }
 
 export interface Renderer {
@@ -84,7 +83,7 @@ export function look(count: number, area: number, closer: number, pictures: bool
   const base = Math.min(3, Math.max(1.4, 9 / count ** 0.16)) * (pictures ? 0.6 : 1)
   const radius = Math.min(8, Math.max(1, base * closer ** 0.4))
   const cover = (count * Math.PI * radius ** 2) / Math.max(area, 1)
-  return { radius, alpha: Math.min(0.9, Math.max(0.3, 0.95 / (1 + 0.8 * cover))), rim: pictures ? 0.6 : 0 }
+  return { radius, alpha: Math.min(0.9, Math.max(0.3, 0.95 / (1 + 0.8 * cover))) }
 }
 
 /** The numbers below count in an order that is random, and the same every time. */

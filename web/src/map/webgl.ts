@@ -18,14 +18,12 @@ void main() {
 const FRAGMENT = `#version 300 es
 precision highp float;
 in vec4 ink;
-uniform float size, radius, rim, alpha;
+uniform float size, radius, alpha;
 out vec4 seen;
 void main() {
   float far = length(gl_PointCoord - .5) * size;
-  float cover = clamp(radius + rim + .5 - far, 0., 1.);
-  float inner = rim > 0. ? clamp(radius + .5 - far, 0., 1.) : 1.;
-  float a = ink.a * cover * mix(.75, alpha, inner);
-  seen = vec4(mix(vec3(0.), ink.rgb, inner) * a, a);
+  float opacity = ink.a * alpha * clamp(radius + .5 - far, 0., 1.);
+  seen = vec4(ink.rgb * opacity, opacity);
 }`
 
 /** A renderer on a canvas, or nothing where the browser has no WebGL2: the canvas may be of no other use then. */
@@ -34,7 +32,7 @@ export function webgl(canvas: HTMLCanvasElement): Renderer | null {
   const program = gl && linked(gl)
   if (!gl || !program) return null
   const uniform = Object.fromEntries(
-    ['centre', 'scale', 'size', 'radius', 'rim', 'alpha'].map((name) => [name, gl.getUniformLocation(program, name)]),
+    ['centre', 'scale', 'size', 'radius', 'alpha'].map((name) => [name, gl.getUniformLocation(program, name)]),
   )
   const places = attribute(gl, program, 'place', 2, gl.FLOAT)
   const colours = attribute(gl, program, 'colour', 4, gl.UNSIGNED_BYTE)
@@ -69,9 +67,8 @@ function set(gl: WebGL2RenderingContext, uniform: Uniforms, view: View, look: Lo
   const [x, y] = view.toPlane(view.width / 2, view.height / 2)
   gl.uniform2f(uniform.centre, x, y)
   gl.uniform2f(uniform.scale, (2 * view.scale) / view.width, (2 * view.scale) / view.height)
-  gl.uniform1f(uniform.size, 2 * Math.ceil((look.radius + look.rim) * ratio + 1))
+  gl.uniform1f(uniform.size, 2 * Math.ceil(look.radius * ratio + 1))
   gl.uniform1f(uniform.radius, look.radius * ratio)
-  gl.uniform1f(uniform.rim, look.rim * ratio)
   gl.uniform1f(uniform.alpha, look.alpha)
 }
 
