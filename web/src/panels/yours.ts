@@ -1,147 +1,178 @@
 // The user's own picture: brought to what the model takes, encoded, and held against the test images.
 
-import type { App, Panel } from '../app'
+import type { App, Panel, View } from '../app'
 import type { Contents } from '../contents'
 import { explained, figure, h, number, picture } from '../dom'
 import { shadow, trace } from '../ellipse'
-import type { Posterior } from '../engine'
-import { border, fitted, mean } from '../fit'
+import type { Engine, Posterior } from '../engine'
+import { fitted } from '../fit'
+import { binarised, lightness, negative, rmse } from '../greys'
 import { listen, pixels } from '../intake'
-import { distanceNote, swatch, thumbs } from '../points'
 import { nearest } from '../latents'
 import { differenceData, imageData, show } from '../pictures'
+import { distanceNote, swatch, thumbs } from '../points'
 import { tick } from './controls'
-import { pad } from './pad'
+import { Pad } from './pad'
+import { histogram, verdict } from './unusual'
 
 const NEIGHBOURS = 8
-const BARS = 40
+const CLASSES = 5
 
 /** How many of the data set's pictures tell how light its borders are. */
 const LOOKED_AT = 200
 
 export function yoursPanel(app: App): Panel | null {
-  const { engine } = app
-  if (!engine) return null
-  const { contents, store } = app
-  const usual = usualBorder(app)
-  const canvases = {
-    own: picture('your picture at the size of the model'),
-    seen: picture('your picture as the model sees it, each pixel black or white'),
-    made: picture('reconstruction of your picture'),
-    difference: picture('difference of the two'),
-  }
-  const error = h('p', { class: 'warning', role: 'alert', hidden: true })
-  const hint = h('p', { class: 'small', hidden: true })
-  const found = h('div', { class: 'found', 'aria-live': 'polite', hidden: true })
-  const turn = tick('invert light and dark', false, (on) => {
-    inverted = on
-    void look()
-  })
-  const shown = contents.model.binary ? binarised : (image: Float32Array): Float32Array => image
-  let greys: Float32Array<ArrayBuffer> | null = null
-  let inverted = false
-  let posterior: Posterior | null = null
-  let busy = false
-  let again = false
+  return app.engine && { tab: 'yours', title: 'your image', element: new Yours(app, app.engine).element }
+}
 
-  /** Encodes and decodes the picture; while it does, only the newest of what follows is kept. */
-  async function look(): Promise<void> {
-    again = busy
-    if (busy || !greys || !engine) return
-    busy = true
-    const image = inverted ? negative(greys, contents.shape) : greys
-    try {
-      const told = await engine.encode(shown(image), 'yours', store.now.label)
-      const label = told ? classOf(told, store.now.label) : 0
-      const made = told && (await engine.decode(told.mean, 'yours', label))
-      if (made) tell(image, told, made)
-    } catch (problem) {
-      complain(String(problem))
-    }
-    busy = false
-    if (again) void look()
-  }
+class Yours {
+  readonly element: HTMLElement
+  private readonly own = picture('your picture at the size of the model')
+  private readonly seen = picture('your picture as the model sees it, each pixel black or white')
+  private readonly made = picture('reconstruction of your picture')
+  private readonly difference = picture('difference of your picture and its reconstruction')
+  private readonly problem = h('p', { class: 'warning', role: 'alert', hidden: true })
+  private readonly hint = h('p', { class: 'small', hidden: true })
+  private readonly verdict = h('p', { class: 'verdict', 'aria-live': 'polite' })
+  private readonly found = h('div', { class: 'found' })
+  /** How light the borders of the data set's pictures are; nothing where the page holds none of them. */
+  private readonly usual: number | null
+  private greys: Float32Array | null = null
+  private inverted = false
+  private posterior: Posterior | null = null
+  private busy = false
+  private again = false
 
-  function tell(image: Float32Array, told: Posterior, made: Float32Array): void {
-    posterior = told
-    show(canvases.own, imageData(image, contents.shape))
-    show(canvases.seen, imageData(shown(image), contents.shape))
-    show(canvases.made, imageData(made, contents.shape))
-    show(canvases.difference, differenceData(made, image, contents.shape))
-    hint.replaceChildren(advice(image, usual, contents.shape))
-    hint.hidden = !hint.textContent
-    found.hidden = false
-    found.replaceChildren(
-      ...verdict(app, rmse(made, image)),
-      ...probabilities(app, told),
-      h('h3', {}, 'nearest test images in the latent space'),
-      neighbours(app, told),
-      h('div', { class: 'row' }, ...ways(app, told)),
+  constructor(
+    private readonly app: App,
+    private readonly engine: Engine,
+  ) {
+    const { contents, store, map } = app
+    this.usual = usualBorder(app)
+    this.element = h(
+      'div',
+      { class: 'yours' },
+      explained(words(contents)),
+      chooser((file) => this.take(file)),
     )
-    store.set({ mine: Array.from(told.mean) })
+    this.element.append(this.problem, this.pictures())
+    this.element.append(...classChooser(app), this.invert(), this.hint, this.verdict, this.found)
+    listen(
+      (file, note) => void this.take(file, note),
+      (why) => this.complain(why),
+    )
+    map.over((context, view) => this.mark(context, view))
+    store.on(['label'], () => contents.model.labels === 'given' && void this.look())
+  }
+
+  private pictures(): HTMLElement {
+    const { shape, model } = this.app.contents
+    const pad = new Pad(shape, this.usual === null || this.usual < 0.5, (image) => this.draw(image))
+    const seen = model.binary ? [figure(this.seen, 'as the model sees it')] : []
+    const figures = [
+      figure(this.own, model.binary ? 'your picture' : 'as the model sees it'),
+      ...seen,
+      figure(this.made, 'reconstruction'),
+      figure(this.difference, 'difference: red is too light, blue too dark'),
+    ]
+    return h('div', { class: 'pictures' }, pad.element, h('div', { class: 'pictures' }, ...figures))
+  }
+
+  private invert(): HTMLElement {
+    return tick('invert light and dark', false, (on) => {
+      this.inverted = on
+      void this.look()
+    })
+  }
+
+  /** Reads a picture that was dropped, pasted or chosen. */
+  private async take(file: Blob, note = ''): Promise<void> {
+    const { contents, store, say } = this.app
+    try {
+      const image = await pixels(file, contents.shape)
+      this.complain('')
+      const said = `${note} ${refitted(image, contents)}`.trim()
+      if (said) say(said)
+      store.set({ tab: 'yours' })
+      this.greys = fitted(image, contents)
+      await this.look()
+    } catch (error) {
+      this.complain((error as Error).message)
+    }
+  }
+
+  private draw(image: ImageData): void {
+    this.complain('')
+    this.greys = fitted(image, this.app.contents)
+    void this.look()
+  }
+
+  /** Tells in one line why there is no picture, or takes that back. */
+  private complain(why: string): void {
+    this.problem.hidden = !why
+    this.problem.textContent = why && `${why}.`
+    if (why) this.app.store.set({ tab: 'yours' })
+  }
+
+  /** Encodes and decodes the picture. What comes meanwhile waits, and only the newest of it is looked at. */
+  private async look(): Promise<void> {
+    this.again = this.busy
+    if (this.busy || !this.greys) return
+    this.busy = true
+    try {
+      await this.encode(this.inverted ? negative(this.greys, this.app.contents.shape) : this.greys)
+    } catch (error) {
+      this.complain((error as Error).message)
+    }
+    this.busy = false
+    if (this.again) void this.look()
+  }
+
+  private async encode(image: Float32Array): Promise<void> {
+    const { contents, store } = this.app
+    const seen = contents.model.binary ? binarised(image) : image
+    const posterior = await this.engine.encode(seen, 'yours', store.now.label)
+    const made = posterior && (await this.engine.decode(posterior.mean, 'yours', classOf(posterior, store.now.label)))
+    if (!made) return
+    this.posterior = posterior
+    show(this.own, imageData(image, contents.shape))
+    show(this.seen, imageData(seen, contents.shape))
+    show(this.made, imageData(made, contents.shape))
+    show(this.difference, differenceData(made, image, contents.shape))
+    this.tell(image, posterior, rmse(made, image))
+  }
+
+  private tell(image: Float32Array, posterior: Posterior, error: number): void {
+    const { app } = this
+    this.hint.textContent = advice(image, this.usual, app.contents.shape)
+    this.hint.hidden = !this.hint.textContent
+    const [word, reason] = verdict(app, error)
+    this.verdict.replaceChildren(h('strong', {}, word), `: ${reason}`)
+    this.found.replaceChildren(
+      histogram(app, error),
+      ...probabilities(app, posterior),
+      h('h3', {}, `nearest ${app.contents.points.split} images in the latent space`),
+      neighbours(app, posterior),
+      ways(app, posterior),
+    )
+    app.store.set({ mine: Array.from(posterior.mean) })
     app.map.redraw()
   }
 
-  function complain(text: string): void {
-    error.hidden = !text
-    error.textContent = text
-    if (text) store.set({ tab: 'yours' })
-  }
-
-  async function take(file: Blob, note = ''): Promise<void> {
-    try {
-      const image = await pixels(file, contents.shape)
-      const [, height, width] = contents.shape
-      const other = contents.model.fit === 'exact' && (image.width !== width || image.height !== height)
-      complain('')
-      const notes = [
-        note,
-        other
-          ? `The run takes pictures of ${height} × ${width} pixels only; this one was cropped and scaled to that.`
-          : '',
-      ]
-      if (notes.some(Boolean)) app.say(notes.join(' ').trim())
-      store.set({ tab: 'yours' })
-      greys = fitted(image, contents)
-      await look()
-    } catch (problem) {
-      complain(`${(problem as Error).message}.`)
+  /** The picture on the map: a cross in a ring, and one and two deviations of its posterior. */
+  private mark(context: CanvasRenderingContext2D, view: View): void {
+    const { map, contents, store } = this.app
+    if (!this.posterior || !store.now.mine) return
+    const { scale } = this.posterior
+    const place = map.plane.down(store.now.mine)
+    context.save()
+    if (scale && contents.model.normal) {
+      const one = shadow(map.plane, scale)
+      for (const deviations of [1, 2]) stroked(context, 1.25, () => trace(context, view, place, one, deviations))
     }
+    stroked(context, 2, () => cross(context, ...view.toScreen(...place)))
+    context.restore()
   }
-
-  function drawn(image: ImageData): void {
-    complain('')
-    greys = fitted(image, contents)
-    void look()
-  }
-
-  listen(
-    (file, note) => void take(file, note),
-    (why) => complain(`${why}.`),
-  )
-  app.map.over((context, view) => posterior && store.now.mine && mark(app, posterior, context, view))
-  store.on(['label'], () => contents.model.labels === 'given' && void look())
-  const figures = [
-    figure(canvases.own, contents.model.binary ? 'your picture' : 'as the model sees it'),
-    contents.model.binary ? figure(canvases.seen, 'as the model sees it') : null,
-    figure(canvases.made, 'reconstruction'),
-    figure(canvases.difference, 'difference: red is too light, blue too dark'),
-  ]
-  const paper = pad(contents.shape, usual === null || usual < 0.5, drawn)
-  const pictures = h('div', { class: 'pictures' }, paper, h('div', { class: 'pictures' }, ...figures))
-  const element = h(
-    'div',
-    { class: 'yours' },
-    explained(words(contents)),
-    chooser(take),
-    error,
-    pictures,
-    classChooser(app),
-    turn,
-    hint,
-    found,
-  )
-  return { tab: 'yours', title: 'your image', element }
 }
 
 /** What the panel shows, in plain words. */
@@ -160,49 +191,29 @@ function chooser(take: (file: Blob) => Promise<void>): HTMLElement {
     input.value = '' // so that the same file can be chosen again
     if (file) void take(file)
   }
-  return h(
-    'div',
-    { class: 'row' },
-    h('label', { class: 'button' }, input, 'choose a picture'),
-    h('span', { class: 'soft' }, 'or drop, paste or draw one'),
-  )
+  const button = h('label', { class: 'button' }, input, 'choose a picture')
+  return h('div', { class: 'row' }, button, h('span', { class: 'soft' }, 'or drop, paste or draw one'))
 }
 
 /** The class that the model is told, where it wants one. */
-function classChooser({ contents, store }: App): HTMLElement | null {
-  if (contents.model.labels !== 'given') return null
-  const select = h(
-    'select',
-    { onchange: () => store.set({ label: Number(select.value) }) },
-    ...contents.classes.map((name, k) => h('option', { value: k }, name)),
-  )
+function classChooser({ contents, store }: App): HTMLElement[] {
+  if (contents.model.labels !== 'given') return []
+  const options = contents.classes.map((name, k) => h('option', { value: k }, name))
+  const select = h('select', { onchange: () => store.set({ label: Number(select.value) }) }, ...options)
   store.on(['label'], ({ label }) => (select.value = String(label)))
-  return h('label', {}, 'class that the model is told', select)
+  return [h('label', {}, 'class that the model is told', select)]
+}
+
+/** Says so where the run itself would have refused a picture of this size. */
+function refitted({ width, height }: ImageData, { shape, model }: Contents): string {
+  if (model.fit !== 'exact' || (width === shape[2] && height === shape[1])) return ''
+  return `The run takes pictures of ${shape[1]} × ${shape[2]} pixels only; this one was cropped and scaled to that.`
 }
 
 /** The class to decode in: what the encoder holds most probable, or what the user has chosen. */
 const classOf = ({ probabilities }: Posterior, chosen: number): number =>
   probabilities ? probabilities.indexOf(Math.max(...probabilities)) : chosen
 
-/** Light for dark; transparency stays. */
-function negative(greys: Float32Array, [channels, height, width]: readonly number[]): Float32Array {
-  const clear = channels % 2 === 0 ? (channels - 1) * height * width : greys.length
-  return greys.map((value, i) => (i < clear ? 1 - value : value))
-}
-
-/** Pixels drawn as 0 or 1, as the model was shown them: of the same picture always the same. */
-function binarised(greys: Float32Array): Float32Array {
-  let state = 777
-  return greys.map((grey) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return Number(state / 2 ** 32 < grey)
-  })
-}
-
-const rmse = (a: Float32Array, b: Float32Array): number =>
-  Math.sqrt(a.reduce((sum, value, i) => sum + (value - b[i]) ** 2, 0) / a.length)
-
-/** How light the borders of the data set's pictures are, from 0 to 1; nothing where the page holds none of them. */
 function usualBorder({ album, data, contents: { shape } }: App): number | null {
   if (!album) return null
   const step = Math.ceil(data.count / LOOKED_AT)
@@ -210,131 +221,63 @@ function usualBorder({ album, data, contents: { shape } }: App): number | null {
   return lightness(album.mean(chosen, shape), shape)
 }
 
-/** How light the border of an image is, over its colours. */
-function lightness(image: Float32Array, [channels, height, width]: readonly number[]): number {
-  const size = height * width
-  const colours = channels - (channels % 2 ? 0 : 1)
-  return mean(
-    Array.from({ length: colours }, (_, c) => mean(border(image.subarray(c * size, (c + 1) * size), width, height))),
-  )
-}
-
 /** Whether to invert, where the border says so. The user decides. */
-function advice(image: Float32Array, usual: number | null, shape: readonly number[]): string {
+function advice(image: Float32Array, usual: number | null, shape: Contents['shape']): string {
   if (usual === null || Math.abs(usual - 0.5) < 0.2) return ''
   const here = lightness(image, shape)
-  const nearer = Math.abs(1 - here - usual) + 0.2 < Math.abs(here - usual)
+  if (Math.abs(1 - here - usual) + 0.2 >= Math.abs(here - usual)) return ''
   const [own, theirs] = usual < 0.5 ? ['light', 'dark'] : ['dark', 'light']
-  return nearer
-    ? `The border of this picture is ${own}, while those of the data set are ${theirs}: try “invert light and dark”.`
-    : ''
-}
-
-/** How unusual an error of reconstruction is among those of the test images, in words and as a histogram. */
-function verdict({ data, contents }: App, error: number): HTMLElement[] {
-  const errors = data.scores.error
-  const larger = errors.reduce((count, one) => count + Number(one > error), 0) / errors.length
-  const word = larger >= 0.1 ? 'Typical' : larger >= 0.01 ? 'Unusual' : 'Very unusual'
-  const share =
-    larger > 0 && larger < 0.001
-      ? 'Fewer than 0.1 %'
-      : `${number(100 * larger, larger < 0.1 || larger > 0.99 ? 1 : 0)} %`
-  const text = `: reconstruction error ${number(error, 3)} (${contents.scores.error.unit}). ${larger ? share : 'None'} of the ${number(errors.length, 0)} ${contents.points.split} images have a larger one.`
-  return [h('p', { class: 'verdict' }, h('strong', {}, word), text), histogram(errors, error)]
-}
-
-/** How often errors occur, and where one lies among them. */
-function histogram(errors: Float32Array, own: number): HTMLElement {
-  const top = Math.max(
-    own,
-    errors.reduce((a, b) => Math.max(a, b)),
-  )
-  const counts = new Array<number>(BARS).fill(0)
-  for (const error of errors) counts[Math.min(BARS - 1, Math.floor((BARS * error) / top))]++
-  const most = Math.max(...counts)
-  const bars = counts.map((count) => h('i', { style: `height: ${(100 * count) / most}%` }))
-  const label = `histogram of the errors of the test images from 0 to ${number(top, 2)}; yours is ${number(own, 3)}`
-  const marker = h('b', { style: `left: ${(100 * own) / top}%` })
-  const scale = h(
-    'div',
-    { class: 'scale small soft' },
-    h('span', {}, '0'),
-    h('span', {}, 'error of test images; the line is yours'),
-    h('span', {}, number(top, 2)),
-  )
-  return h('div', {}, h('div', { class: 'histogram', role: 'img', 'aria-label': label }, ...bars, marker), scale)
+  return `The border of this picture is ${own}, while those of the data set are ${theirs}: try “invert light and dark”.`
 }
 
 /** The classes that the encoder holds most probable. */
 function probabilities(app: App, { probabilities: given }: Posterior): HTMLElement[] {
   if (!given) return []
-  const order = [...given.keys()].sort((a, b) => given[b] - given[a]).slice(0, 5)
-  const rows = order.map((k) =>
-    h(
-      'tr',
-      {},
-      h('th', { scope: 'row' }, swatch(app, k), ' ', app.contents.classes[k]),
-      h('td', {}, `${number(100 * given[k], 1)} %`),
-    ),
-  )
+  const order = [...given.keys()].sort((a, b) => given[b] - given[a]).slice(0, CLASSES)
+  const rows = order.map((k) => {
+    const name = h('th', { scope: 'row' }, swatch(app, k), ' ', app.contents.classes[k])
+    return h('tr', {}, name, h('td', {}, `${number(100 * given[k], 1)} %`))
+  })
   return [h('h3', {}, 'the class that the model sees'), h('table', {}, h('tbody', {}, ...rows))]
 }
 
 function neighbours(app: App, { mean: z }: Posterior): HTMLElement {
   const near = nearest(app.data, z, NEIGHBOURS)
-  return thumbs(
-    app,
-    near.map(({ point }) => point),
-    'yours-near',
-    near.map(distanceNote),
-  )
+  const points = near.map(({ point }) => point)
+  return thumbs(app, points, 'yours-near', near.map(distanceNote))
 }
 
 /** What can be done with the place that was found. */
-function ways({ store, map }: App, { mean: z }: Posterior): HTMLElement[] {
+function ways({ store, map }: App, { mean: z }: Posterior): HTMLElement {
   const here = Array.from(z)
-  const [x, y] = map.plane.down(here)
-  const find = (): void => store.set({ view: { x, y, scale: map.view.scale } })
+  const find = (): void => {
+    const [x, y] = map.plane.down(here)
+    store.set({ view: { x, y, scale: map.view.scale } })
+  }
+  const decode = (): void => store.set({ z: here, tab: 'decode' })
   const walk = (): void => store.set({ anchors: [...store.now.anchors.slice(-3), here], tab: 'walk' })
-  return [
-    h('button', { onclick: find }, 'find it on the map'),
-    h('button', { onclick: () => store.set({ z: here, tab: 'decode' }) }, 'decode from here'),
-    h('button', { onclick: walk }, 'walk from here'),
-  ]
+  const all = { 'find it on the map': find, 'decode from here': decode, 'walk from here': walk }
+  return h('div', { class: 'row' }, ...Object.entries(all).map(([name, go]) => h('button', { onclick: go }, name)))
 }
 
-/** The picture on the map: a cross in a ring, and one and two deviations of its posterior. */
-function mark(
-  { map, contents, store }: App,
-  { scale }: Posterior,
-  context: CanvasRenderingContext2D,
-  view: App['map']['view'],
-): void {
-  const place = map.plane.down(store.now.mine ?? [])
-  const [left, top] = view.toScreen(...place)
+/** Strokes a path twice, so that it is seen on light and on dark. */
+function stroked(context: CanvasRenderingContext2D, width: number, path: () => void): void {
   const colours = getComputedStyle(document.body)
-  const stroked = (width: number, path: () => void): void => {
-    path()
-    for (const [name, more] of [
-      ['--paper', 2],
-      ['--ink', 0],
-    ] as const) {
-      Object.assign(context, { strokeStyle: colours.getPropertyValue(name), lineWidth: width + more })
-      context.stroke()
-    }
+  path()
+  for (const [name, more] of [
+    ['--paper', 2],
+    ['--ink', 0],
+  ] as const) {
+    Object.assign(context, { strokeStyle: colours.getPropertyValue(name), lineWidth: width + more })
+    context.stroke()
   }
-  context.save()
-  if (scale && contents.model.normal) {
-    const one = shadow(map.plane, scale)
-    for (const deviations of [1, 2]) stroked(1.25, () => trace(context, view, place, one, deviations))
+}
+
+function cross(context: CanvasRenderingContext2D, left: number, top: number): void {
+  context.beginPath()
+  context.arc(left, top, 7, 0, 2 * Math.PI)
+  for (const y of [-5, 5]) {
+    context.moveTo(left - 5, top - y)
+    context.lineTo(left + 5, top + y)
   }
-  stroked(2, () => {
-    context.beginPath()
-    context.arc(left, top, 7, 0, 2 * Math.PI)
-    for (const y of [-5, 5]) {
-      context.moveTo(left - 5, top - y)
-      context.lineTo(left + 5, top + y)
-    }
-  })
-  context.restore()
 }
