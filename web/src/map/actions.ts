@@ -30,7 +30,8 @@ export class Actions {
 
   hover(left: number, top: number, reach: number): void {
     const hovered = this.near(left, top, reach)
-    if (this.app.store.now.tool !== 'decode') return this.app.store.set({ hovered })
+    const { tool, walking } = this.app.store.now
+    if (tool !== 'decode' || walking) return this.app.store.set({ hovered })
     this.app.store.set({ hovered, z: this.under(left, top) })
     this.looked = this.app.store.now.z
   }

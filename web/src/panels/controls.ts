@@ -55,9 +55,6 @@ export function tick(name: string, on: boolean, chosen: (on: boolean) => void): 
   return h('label', { class: 'tick' }, input, name)
 }
 
-/** Whether the system asks for little motion. */
-export const calm = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches
-
 /** Calls a function at every picture of the screen while it runs, with the seconds since the last one. */
 export class Clock {
   private handle = 0

@@ -3,8 +3,9 @@
 import type { App, Panel } from '../app'
 import type { Travel } from '../contents'
 import { explained, h, number, picture } from '../dom'
+import { calm } from '../map/theme'
 import { Album } from '../pictures'
-import { Clock, calm, slider, tick, type Control } from './controls'
+import { Clock, slider, tick, type Control } from './controls'
 import { curve, frameAt, type Drawn } from './curve'
 import { sized } from './tiles'
 

@@ -4,11 +4,12 @@ import type { App, Panel, View } from '../app'
 import { explained, h, number, picture } from '../dom'
 import { priorDraws } from '../draws'
 import { row, settled, type Row } from '../latents'
+import { calm } from '../map/theme'
 import { pathThrough, sphere, stops, straight, type Leg, type Path } from '../path'
 import { imageData, show } from '../pictures'
 import { lacking } from '../points'
 import { animationGIF, save, sheetPNG } from '../save'
-import { Clock, calm, choice, slider, tick } from './controls'
+import { Clock, choice, slider, tick } from './controls'
 import { classChooser } from './decode'
 import { decodeAll, sized, Tiles } from './tiles'
 
@@ -34,6 +35,7 @@ class Walk {
   readonly element: HTMLElement
   private readonly list = h('ol', { class: 'anchors', 'aria-label': 'anchors of the walk' })
   private readonly hint = h('p', { class: 'soft small' })
+  private readonly canvases: HTMLCanvasElement[] = []
   private readonly tiles: Tiles
   private readonly body = h('div', { class: 'column' })
   private readonly place: HTMLElement & { show(value: number): void }
@@ -110,7 +112,7 @@ class Walk {
       'on the map',
     )
     const point = add('selected', () => row(app.data, store.now.selected ?? 0))
-    const all = [onMap, point, add('here', () => store.now.z), add('random', () => this.random())]
+    const all = [point, add('here', () => store.now.z), add('random', () => this.random())]
     store.on(['tool'], ({ tool }) => {
       onMap.setAttribute('aria-pressed', String(tool === 'anchor'))
       if (tool === 'anchor') store.set({ tab: 'walk' })
@@ -119,7 +121,7 @@ class Walk {
       all.forEach((button) => (button.disabled = anchors.length >= MOST))
       point.disabled ||= selected === null
     })
-    return h('fieldset', {}, h('legend', {}, 'add an anchor'), h('div', { class: 'row' }, ...all))
+    return h('fieldset', {}, h('legend', {}, 'add an anchor'), h('div', { class: 'row' }, onMap, ...all))
   }
 
   private random(): Row {
@@ -178,47 +180,55 @@ class Walk {
       app.say(`A walk has at most ${MOST} anchors.`)
       return app.store.set({ anchors: anchors.slice(0, MOST) })
     }
-    if (anchors.length === MOST && app.store.now.tool === 'anchor') app.store.set({ tool: 'decode' })
     this.hint.textContent = HINTS[anchors.length] ?? ''
     this.hint.hidden = anchors.length >= HINTS.length
-    const items = anchors.map((_, k) => this.item(k))
-    this.list.replaceChildren(...items.map(({ element }) => element))
-    const { shape } = app.contents
-    await decodeAll(app, places(app), 'anchors', label, (k, image) => show(items[k].canvas, imageData(image, shape)))
+    // pictures stay until others come, as an anchor may be under way on the map
+    if (this.canvases.length !== anchors.length) this.relist(anchors.length)
+    await decodeAll(app, places(app), 'anchors', label, (k, image) =>
+      show(this.canvases[k], imageData(image, app.contents.shape)),
+    )
+  }
+
+  private relist(count: number): void {
+    while (this.canvases.length < count) this.canvases.push(sized(picture(''), this.app.contents.shape, 56))
+    this.canvases.splice(count)
+    this.list.replaceChildren(...this.canvases.map((canvas, k) => this.item(canvas, k)))
   }
 
   /** One anchor: its picture, which goes there, and buttons to move or remove it. */
-  private item(k: number): { element: HTMLElement; canvas: HTMLCanvasElement } {
+  private item(canvas: HTMLCanvasElement, k: number): HTMLElement {
     const { store } = this.app
-    const { anchors } = store.now
-    const canvas = sized(picture(`anchor ${k + 1}`), this.app.contents.shape, 56)
-    const act = (sign: string, name: string, off: boolean, run: () => void): HTMLButtonElement =>
-      h(
-        'button',
-        { type: 'button', 'aria-label': `${name} anchor ${k + 1}`, title: name, disabled: off, onclick: run },
-        sign,
-      )
-    const swap = (other: number, which: number): void => {
-      store.set({ anchors: anchors.map((anchor, i) => (i === k ? anchors[other] : i === other ? anchors[k] : anchor)) })
-      this.focus(other, which)
+    const act = (sign: string, name: string, off: boolean, run: () => void): HTMLButtonElement => {
+      const words = `${name} anchor ${k + 1}`
+      return h('button', { type: 'button', 'aria-label': words, title: words, disabled: off, onclick: run }, sign)
     }
-    const element = h(
+    const go = (): void => store.set({ z: store.now.anchors[k] })
+    const there = h(
+      'button',
+      { type: 'button', class: 'tile', title: 'go there', 'aria-label': `go to anchor ${k + 1}`, onclick: go },
+      canvas,
+    )
+    const earlier = act('‹', 'move earlier', k === 0, () => this.swap(k, k - 1, 1))
+    const later = act('›', 'move later', k === this.canvases.length - 1, () => this.swap(k, k + 1, 3))
+    return h(
       'li',
       {},
-      h(
-        'button',
-        { type: 'button', class: 'tile', title: 'go there', onclick: () => store.set({ z: anchors[k] }) },
-        canvas,
-      ),
+      there,
       h(
         'div',
         {},
-        act('‹', 'earlier', k === 0, () => swap(k - 1, 1)),
+        earlier,
         act('×', 'remove', false, () => this.remove(k)),
-        act('›', 'later', k === anchors.length - 1, () => swap(k + 1, 3)),
+        later,
       ),
     )
-    return { element, canvas }
+  }
+
+  private swap(k: number, other: number, which: number): void {
+    const { store } = this.app
+    const { anchors } = store.now
+    store.set({ anchors: anchors.with(k, anchors[other]).with(other, anchors[k]) })
+    this.focus(other, which)
   }
 
   private remove(k: number): void {
