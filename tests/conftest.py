@@ -14,7 +14,7 @@ from vaescope.nets import MLP
 
 TINY = [
     "--data", "sample", "--trainer.batch_size", "20", "--trainer.device", "cpu", "--model.network.width", "32",
-    "--figures.frames", "6", "--figures.grid", "6", "--figures.samples", "9",
+    "--figures.frames", "6", "--figures.grid", "6", "--figures.samples", "9", "--figures.explorer", "false",
 ]  # fmt: skip
 """Arguments of a run that takes about a second."""
 
