@@ -1,6 +1,6 @@
 # Two commands do everything: `make train` and `make test`. Each makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help train data evaluate report test test-all lint format clean
+.PHONY: help train data evaluate report web test test-all lint format clean
 
 PYTHON ?= python3
 CONFIG ?= configs/main.yaml
@@ -25,11 +25,14 @@ evaluate: .venv/installed ## measure the run in RUN (runs/main)
 report: .venv/installed ## write RUN/report.html: everything about that run on one page
 	$(BIN)/vaescope report $(RUN) $(ARGS)
 
+web: web/node_modules/.package-lock.json ## build the page of `vaescope explore` from its sources (needs node)
+	cd web && npm run --silent check && node build.mjs
+
 test: .venv/installed-dev ## run the tests (the fast ones, under 4 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow" $(ARGS)
 
 test-all: .venv/installed-dev ## run all tests, the slow ones too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 lint: .venv/installed-dev ## check style and types
 	$(BIN)/ruff check .
@@ -58,3 +61,6 @@ clean: ## remove the environment and caches; data/ and runs/ stay
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --silent

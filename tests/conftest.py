@@ -3,14 +3,17 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from vaescope.cli import main
 from vaescope.data.images import ImageSet, load
+from vaescope.explorer import explorer_html
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP
+from vaescope.run import Run
 
 TINY = [
     "--data", "sample", "--trainer.batch_size", "20", "--trainer.device", "cpu", "--model.network.width", "32",
@@ -57,3 +60,43 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     assert main(["train", *TINY, "--trainer.epochs", "3", "--out", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def colour_folder(tmp_path_factory: pytest.TempPathFactory, images: ImageSet) -> Path:
+    """A run of a conditional, convolutional model with eight latents, on colour images of 20x16 pixels."""
+    folder = tmp_path_factory.mktemp("colour")
+    parts = {"train": images.train, "val": images.validation, "test": images.test}
+    arrays = {}
+    for name, part in parts.items():
+        labels = part.labels.numpy()  # type: ignore[union-attr]
+        tints = np.stack([1 - labels / 12, 0.4 + labels / 20, labels / 10], 1)[:, None, None]  # (N, 1, 1, 3)
+        arrays[f"x_{name}"] = (part.images[:, 0, 4:24, 6:22].numpy()[..., None] * tints).astype(np.uint8)
+        arrays[f"y_{name}"] = labels
+    np.savez(folder / "tinted.npz", **arrays)
+    run = folder / "run"
+    words = ["--model.network", "Conv", "--model.network.channels", "8", "--model.network.hidden", "16"]
+    words += ["--model.latent", "8", "--model.labels", "true", "--trainer.epochs", "2", "--trainer.batch_size", "20"]
+    words += ["--figures.frames", "3", "--figures.grid", "4", "--figures.samples", "9", "--trainer.device", "cpu"]
+    words += ["--figures.explorer", "false"]
+    assert main(["train", "--data", str(folder / "tinted.npz"), *words, "--out", str(run)]) == 0
+    return run
+
+
+@pytest.fixture(scope="session")
+def explorer_page(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The explorer of the run on the sample, with two latents."""
+    return written(run_folder, tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="session")
+def colour_page(colour_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The explorer of the run on colour images, with eight latents."""
+    return written(colour_folder, tmp_path_factory.mktemp("page"))
+
+
+def written(run: Path, folder: Path) -> Path:
+    """Writes the explorer of a run."""
+    page = folder / "explorer.html"
+    page.write_text(explorer_html(Run.load(run)), encoding="utf-8")
+    return page

@@ -24,8 +24,15 @@ from vaescope.data.rows import Mapped
 from vaescope.data.without import of_classes, said, without
 from vaescope.evaluation import evaluate, load
 from vaescope.metrics import auroc, average_precision
-from vaescope.metrics.anomalies import anomalies, compressed, independent_bernoulli, independent_levels
-from vaescope.metrics.ranking import average_precision_error, placements
+from vaescope.metrics.anomalies import (
+    Strangeness,
+    anomalies,
+    compressed,
+    independent_bernoulli,
+    independent_levels,
+    told_apart,
+)
+from vaescope.metrics.ranking import average_precision_error, end_interval, placements
 from vaescope.metrics.score import InapplicableError, Score
 from vaescope.metrics.subject import Effort, Outliers, Subject
 from vaescope.models import VAE, Flat
@@ -79,6 +86,33 @@ def test_the_error_after_delong_is_the_spread_of_other_samples() -> None:
     precisions = torch.tensor([average_precision(*numbers(seed)) for seed in range(300)]).double()
     bootstrap = np.mean([average_precision_error(*numbers(seed), seed) for seed in range(10)])
     assert bootstrap == pytest.approx(float(precisions.std()), rel=0.3)
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (30, 40), (1000, 300), (10_000, 10_000)])
+def test_the_interval_of_a_perfect_area_ends_where_it_is_as_far_as_its_own_error_goes(n: int, m: int) -> None:
+    low, high = end_interval(1.0, n, m)
+    q = low / (2 - low), 2 * low**2 / (1 + low)  # Hanley and McNeil (1982), with the mean of the numbers of cases
+    more = (n + m) / 2 - 1
+    error = math.sqrt((low * (1 - low) + more * (q[0] - low**2) + more * (q[1] - low**2)) / (n * m))
+    assert (1 - low) / error == pytest.approx(1.959964)
+    assert 1 - 10 / min(n, m) < low < high == 1
+    assert end_interval(0.0, n, m) == pytest.approx((0, 1 - low))
+    assert end_interval(1.0, 2 * n, 2 * m)[0] > low
+
+
+def test_a_perfect_area_has_no_error_but_an_interval() -> None:
+    perfect = Strangeness("a", "A", "a number", (torch.arange(30.0), torch.arange(40.0, 60.0)))
+    area, precision = told_apart(perfect, "p", 0, "MNIST")
+    assert (area.value, area.error, area.interval) == (1, None, end_interval(1.0, 30, 20))
+    assert "Newcombe" in area.protocol
+    assert (precision.value, precision.error) == (1, None)
+
+
+def test_the_own_images_are_noticed(run_folder: Path) -> None:
+    said: list[str] = []
+    run = Run.load(run_folder)
+    outliers(run, "sample", 3, said.append)
+    assert [line for line in said if line.startswith("warning: --against sample is the image set of the run itself")]
 
 
 def test_areas_do_not_change_with_the_scale_of_the_numbers() -> None:
@@ -144,6 +178,7 @@ def test_test_images_are_not_strange(images: ImageSet, run_folder: Path) -> None
     levels = images.test.images[:]
     found = scores(subject(model, images, levels, Effort("all")))
     for score in found.values():
+        assert score.cases == "test images and those of strange"
         chance = 0.5
         assert abs(score.value - chance) < 0.1, score.name
 

@@ -14,7 +14,7 @@ from vaescope.data.targets import TARGETS
 from vaescope.families import CategoricalCodes, PointMass
 from vaescope.metrics import principal_axes, psnr, squared_errors
 from vaescope.metrics.embeddings import pixels
-from vaescope.metrics.reconstruction import extremes, of_scales, reconstruction, span
+from vaescope.metrics.reconstruction import extremes, of_scales, reconstruction, similarities, span
 from vaescope.metrics.score import Picture, Score
 from vaescope.metrics.subject import QUICK, Subject
 from vaescope.models import Flat, SemiSupervised
@@ -140,6 +140,11 @@ def test_baselines_are_those_of_the_training_images(images: ImageSet) -> None:
     made = train.mean(0) + (test - train.mean(0)) @ axes[:5].T @ axes[:5]
     assert scores["mse_pca"].value == pytest.approx((test - made.clamp(0, 1)).square().mean().item(), abs=1e-6)
     assert [name for name, score in scores.items() if score.of_data] == ["mse_mean_image", "mse_pca"]
+
+
+def test_no_image_is_more_similar_than_to_itself() -> None:
+    x = torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert similarities(lambda x, y: ssim(x, y) + 1e-7, x, x).max() == 1
 
 
 def test_constant_images_and_perfect_reconstructions_are_no_trouble(tmp_path: Path) -> None:

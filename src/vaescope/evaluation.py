@@ -38,13 +38,16 @@ from vaescope.files import atomic_file
 from vaescope.metrics.features import FeatureSet
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
-from vaescope.metrics.subject import FULL, Effort, Subject
+from vaescope.metrics.subject import FULL, QUICK, Effort, Subject
 from vaescope.observers import read_lines
 from vaescope.outliers import outliers
 from vaescope.run import Run, machine, one_line
 
 FORMAT = 1
 FILE, EACH = "evaluation.json", "evaluation.npz"
+
+OPTIONS = {"samples": ("iwae", "ais"), "anneal": ("ais",), "against": ("anomalies",), "features": ("samples",)}
+"""The metrics that an option is for."""
 
 BROKEN = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError, OSError, RecursionError,
@@ -65,6 +68,7 @@ class Measured:
         pictures: The names of its pictures, files in ``figures``, with their captions.
         skipped: Why it does not apply, where it does not.
         group: The heading that its scores stand under.
+        options: What was asked of it beside the effort and the seed, by the names of ``vaescope evaluate``.
     """
 
     effort: str
@@ -74,6 +78,7 @@ class Measured:
     pictures: Mapping[str, str] = field(default_factory=dict)
     skipped: str = ""
     group: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,7 @@ class Evaluation:
                 "group": METRICS[name].group if name in METRICS else measured.group,
                 "effort": measured.effort,
                 "seed": measured.seed,
+                "options": dict(measured.options),
                 "seconds": round(measured.seconds, 3),
                 "scores": [score.record() for score in measured.scores],
                 "pictures": dict(measured.pictures),
@@ -166,6 +172,7 @@ def evaluate(
         raise UsageError(f"{run.folder} cannot be written to, and that is where {FILE} goes: copy it to where it can")
     images = run.data(report)
     _check_count(run, len(images.test))
+    effort = effort.fitting(images.shape)
     strange = outliers(run, against, effort.test, report) if "anomalies" in chosen else None
     subject = Subject(run.model, run.target, images, effort, seed, features=features, outliers=strange)
     found = _begun(known, run, subject)
@@ -173,7 +180,7 @@ def evaluate(
         progress(name, turn / len(chosen))
         subject.tick = partial(_moved, progress, name, turn, len(chosen))
         try:
-            measured = measure(run, subject, name)
+            measured = replace(measure(run, subject, name), options=options(name, effort, features, against))
         except KeyboardInterrupt:
             report(f"{name} was interrupted; {run.folder / FILE} holds {', '.join(found.metrics) or 'nothing yet'}")
             raise
@@ -186,6 +193,25 @@ def evaluate(
         save(found, run.folder)
     progress("", 1.0)
     return found
+
+
+def options(name: str, effort: Effort, features: FeatureSet | None, against: str | None) -> dict[str, str]:
+    """What was asked of a metric, where it is not the usual, by the names of the command line.
+
+    Args:
+        name: The metric.
+        effort: How much it looked at.
+        features: The feature space that was given, if one was.
+        against: The images of another kind that were given, if any were.
+    """
+    usual = QUICK if effort.name == QUICK.name else FULL
+    given = {
+        "samples": None if effort.samples == usual.samples else f"{effort.samples}",
+        "anneal": None if effort.anneal == usual.anneal else f"{effort.anneal}",
+        "against": against,
+        "features": None if features is None else f"{features.name.rpartition('-')[0]}=FILE.onnx",
+    }
+    return {option: text for option, text in given.items() if text is not None and name in OPTIONS[option]}
 
 
 def _check_count(run: Run, count: int) -> None:
@@ -330,7 +356,8 @@ def _parse(name: str, content: dict[str, Any], each: Mapping[str, np.ndarray]) -
     pictures = {str(key): str(caption) for key, caption in content["pictures"].items()}
     effort, skipped = str(content["effort"]), str(content["skipped"])
     group = str(content.get("group", ""))
-    return Measured(effort, int(content["seed"]), float(content["seconds"]), scores, pictures, skipped, group)
+    asked = {str(option): str(text) for option, text in content.get("options", {}).items() if option in OPTIONS}
+    return Measured(effort, int(content["seed"]), float(content["seconds"]), scores, pictures, skipped, group, asked)
 
 
 def _each(path: Path) -> dict[str, np.ndarray]:

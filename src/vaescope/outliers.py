@@ -10,6 +10,7 @@ from vaescope.data.fetch import Report, locate, log
 from vaescope.data.images import load
 from vaescope.data.items import Item, Source
 from vaescope.data.own import HUB, from_arrays, open_source
+from vaescope.data.own.folder import printable
 from vaescope.data.sources import FILE_NAMES, NAMED, find
 from vaescope.errors import UsageError
 from vaescope.metrics.subject import Outliers
@@ -62,9 +63,11 @@ def outliers(run: Run, against: str | None = None, most: int | None = None, repo
     tested = "test" in source.parts
     places = [place for place, item in enumerate(source.items()) if not tested or item.part == "test"]
     some = Some(source, spread(places, most))
+    if _is_own(run, against):
+        report(f"warning: --against {against} is the image set of the run itself: give images of another kind")
     report(f"comparing with {some.size} of {source.title}")
     images = torch.cat([part.images for part in asked(some, run.form)])
-    return Outliers(source.title, images, run.target.alone(images))
+    return Outliers(printable(source.title), images, run.target.alone(images))
 
 
 def opened(against: str, root: Path, report: Report = log) -> Source:
@@ -96,6 +99,14 @@ def spread(places: Sequence[int], most: int | None) -> list[int]:
     if most is None or most >= len(places):
         return list(places)
     return [places[k * len(places) // most] for k in range(most)]
+
+
+def _is_own(run: Run, against: str) -> bool:
+    """Whether a name or a place is that of the images of a run."""
+    data = run.config.data
+    root, place = data.root.expanduser(), Path(against).expanduser()
+    named = against in NAMED and against == data.name
+    return named or place.resolve() in (root.resolve(), (root / data.name).resolve())
 
 
 def _left_out(run: Run, most: int | None, report: Report) -> Outliers:

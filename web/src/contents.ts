@@ -72,8 +72,8 @@ export interface Contents {
     normal: boolean
     /** Whether encoder and decoder want a class, or the encoder finds one itself. */
     labels: 'none' | 'given' | 'found'
-    /** Where latents may be: anywhere, on the unit sphere, or each at one of these levels, in ascending order. */
-    support: 'all' | 'sphere' | number[]
+    /** Where latents may be: anywhere, on the unit sphere, or each at one of so many even levels from -1 to 1. */
+    support: 'all' | 'sphere' | number
     /** Whether the model was trained on pixels drawn as 0 or 1 with the greys as their chances. */
     binary: boolean
     /** Why there are no programs to run, or nothing. */

@@ -14,6 +14,8 @@ export interface Data {
   scales: Float32Array | null
   /** The number of the class of each point, or nothing; -1 where it is not known. */
   labels: Int32Array | null
+  /** The class that the model itself finds for each point, where it classifies. */
+  predicted: Int32Array | null
   /** The place of each point in its split. */
   index: Float32Array
   /** A number for each point by the name of the quantity, as in `contents.scores`. */
@@ -34,11 +36,12 @@ export async function load(contents: Contents): Promise<Data> {
   const maybe = async (name: string): Promise<Float32Array | null> => (name in arrays ? read(name) : null)
   const classes = (found: Float32Array | null): Int32Array | null =>
     found && Int32Array.from(found, (value) => (value >= contents.classes.length ? -1 : value))
-  const names = Object.keys(contents.scores)
-  const [codes, scales, labels, middle, axes, draws, frames, frameLabels, ...scores] = await Promise.all([
+  const names = Object.keys(contents.scores).filter((name) => `score_${name}` in arrays)
+  const [codes, scales, labels, predicted, middle, axes, draws, frames, frameLabels, ...scores] = await Promise.all([
     read('codes'),
     maybe('scales'),
     maybe('labels'),
+    maybe('predicted'),
     read('middle'),
     read('axes'),
     read('draws'),
@@ -52,12 +55,20 @@ export async function load(contents: Contents): Promise<Data> {
     codes,
     scales,
     labels: classes(labels),
+    predicted: classes(predicted),
     index: Float32Array.from({ length: contents.points.count }, (_, i) => i * contents.points.step),
-    scores: Object.fromEntries(names.map((name, k) => [name, scores[k]])),
+    scores: summed(Object.fromEntries(names.map((name, k) => [name, scores[k]]))),
     middle,
     axes,
     draws,
     frames,
     frameLabels: classes(frameLabels),
   }
+}
+
+/** The ELBO is not in the page, as it is the sum of its parts. */
+function summed({ elbo, ...scores }: Data['scores']): Data['scores'] {
+  const { distortion, rate } = scores
+  const sum = elbo ?? (rate && distortion.map((value, i) => -value - rate[i]))
+  return sum ? { ...scores, elbo: sum } : scores
 }

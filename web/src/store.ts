@@ -35,6 +35,8 @@ export interface State {
   temperature: number
   /** Latents of further pictures that the map marks: kept samples, and the user's image. */
   kept: number[][]
+  /** The class that each kept sample was decoded in. */
+  keptLabels: number[]
   mine: number[] | null
   explain: boolean
 }
@@ -63,4 +65,5 @@ export class Store {
   }
 }
 
-const same = (a: unknown, b: unknown): boolean => a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b))
+const same = (a: unknown, b: unknown): boolean =>
+  a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b))

@@ -14,7 +14,7 @@ from vaescope.comparison import compare as side_by_side
 from vaescope.comparison import draw, write
 from vaescope.comparison.formats import FORMATS, WIDTH, record, text
 from vaescope.errors import UsageError
-from vaescope.evaluation import FILE, choose, table
+from vaescope.evaluation import FILE, OPTIONS, choose, table
 from vaescope.evaluation import evaluate as measure
 from vaescope.files import atomic_file
 from vaescope.metrics.features import FeatureSet, onnx_features
@@ -24,9 +24,6 @@ from vaescope.progress import Steps
 from vaescope.report import report_html
 from vaescope.run import Run
 
-OPTIONS = {"samples": ("iwae", "ais"), "anneal": ("ais",), "against": ("anomalies",), "features": ("samples",)}
-"""The metrics that an option is for."""
-
 
 def evaluate(words: Sequence[str]) -> int:
     """Runs ``vaescope evaluate``."""
@@ -35,9 +32,7 @@ def evaluate(words: Sequence[str]) -> int:
     )
     made.epilog = f"metrics:\n{listed()}\n\n{made.epilog}"
     made.add_argument("run", type=Path, help="the run folder")
-    made.add_argument(
-        "--quick", action="store_true", help="look at fewer images: less than 20 seconds if they are small"
-    )
+    made.add_argument("--quick", action="store_true", help="look at fewer images, for less than 20 seconds")
     made.add_argument("--metrics", help="only these, with commas between them (all but those marked *)")
     made.add_argument("--samples", type=positive, help="draws for each image in the importance weighted bound (500)")
     made.add_argument("--anneal", type=positive, help="steps of each chain in annealed importance sampling (200)")

@@ -84,12 +84,12 @@ def described(run: Run) -> dict[str, Any]:
     }
 
 
-def support(prior: Distribution) -> str | list[float]:
-    """Where latents may be: anywhere, on the sphere, or each at one of some levels."""
+def support(prior: Distribution) -> str | int:
+    """Where latents may be: anywhere, on the sphere, or each at one of so many even levels from -1 to 1."""
     if isinstance(prior, HypersphericalUniform):
         return "sphere"
     levels = getattr(prior, "base_dist", None)
-    return short(levels.values.numpy()) if isinstance(levels, Levels) else "all"
+    return len(levels.values) if isinstance(levels, Levels) else "all"
 
 
 def drawn(run: Run, blocks: Blocks) -> dict[str, Any]:

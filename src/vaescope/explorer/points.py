@@ -12,8 +12,9 @@ from vaescope.encoding import rows
 from vaescope.errors import UsageError
 from vaescope.explorer.blocks import Blocks
 from vaescope.explorer.sheets import add_sheets, thumbnails
+from vaescope.metrics.bound import distortions_and_rates
 from vaescope.metrics.subject import spaced
-from vaescope.models import SemiVAE, greys
+from vaescope.models import VAE, SemiVAE, greys
 from vaescope.run import Run
 
 Array = np.ndarray
@@ -32,9 +33,13 @@ WIDE = 16
 
 SCORES = {
     "error": {"title": "reconstruction error", "unit": "RMSE of greys in [0, 1]", "worse": "high"},
-    "elbo": {"title": "ELBO", "unit": "nats", "worse": "low"},
+    "distortion": {"title": "distortion", "unit": "nats", "worse": "high"},
+    "rate": {"title": "rate", "unit": "nats", "worse": "high"},
 }
 """What is known of every point, with its words and whether what is large or what is small is bad."""
+
+SUM = {"elbo": {"title": "ELBO", "unit": "nats", "worse": "low"}}
+"""What the page works out itself, where there are both parts."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,9 @@ class Points:
         of: How many there are in all.
         step: Every so many of them is shown.
         labels: Their classes, with shape (N,), -1 where one has none; nothing without classes.
-        columns: What is known of each by name: ``mean`` and ``scale`` of its posterior with shape (N, D), ``elbo``,
-            ``predicted`` and ``error`` with shape (N,), where there is such; and small ``pictures`` of all, bytes.
+        columns: What is known of each by name: ``mean`` and ``scale`` of its posterior with shape (N, D),
+            ``predicted``, ``error``, ``distortion`` and ``rate`` with shape (N,), where there is
+            such; and small ``pictures`` of all, bytes.
     """
 
     of: int
@@ -80,6 +86,7 @@ def look(run: Run, images: ImageSet, most: int) -> Points:
         for start in range(0, len(part), TOGETHER)
     ]
     columns = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+    columns |= likelihoods(run.model, examples)
     if not np.isfinite(columns["mean"]).all():
         raise UsageError(f"{run.folder} puts some test images nowhere, at latents that are no numbers: train it anew")
     return Points(len(split), chosen.step, None if part.labels is None else part.labels.numpy(), columns)
@@ -113,6 +120,16 @@ def looked(run: Run, levels: torch.Tensor, examples: Examples) -> dict[str, Arra
     return columns | {"error": error, "pictures": thumbnails(seen)}
 
 
+def likelihoods(model: VAE, examples: Examples) -> dict[str, Array]:
+    """The distortion and the rate of every image, with shape (N,), at one draw of z, as ``vaescope train`` scores them.
+
+    An autoencoder, whose posterior is a point, has no rate.
+    """
+    distortion, rate = distortions_and_rates(model, examples).numpy()
+    known = {"distortion": distortion}
+    return known if model.posterior.family.degenerate else known | {"rate": rate}
+
+
 def add_points(blocks: Blocks, points: Points, with_images: bool) -> dict[str, Any]:
     """Adds them to a page, and says what is there: see ``points``, ``scores`` and ``sheets`` in ``contents.ts``."""
     columns, codes = points.columns, points.codes
@@ -126,6 +143,7 @@ def add_points(blocks: Blocks, points: Points, with_images: bool) -> dict[str, A
     scores = {name: words for name, words in SCORES.items() if name in columns and np.isfinite(columns[name]).all()}
     for name in scores:
         blocks.add_range(f"score_{name}", columns[name])
+    scores |= SUM if "rate" in scores and "distortion" in scores else {}
     return {
         "points": {"count": len(codes), "of": points.of, "step": points.step, "split": "test"},
         "scores": scores,

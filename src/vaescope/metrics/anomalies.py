@@ -36,7 +36,7 @@ from vaescope.data.examples import Examples
 from vaescope.data.rows import Rows
 from vaescope.families import Bernoulli
 from vaescope.metrics.bound import CHUNK, distortions_and_rates
-from vaescope.metrics.ranking import auroc, average_precision, average_precision_error
+from vaescope.metrics.ranking import auroc, average_precision, average_precision_error, end_interval
 from vaescope.metrics.score import InapplicableError, Score
 from vaescope.metrics.subject import Subject
 from vaescope.models import SemiVAE, greys
@@ -85,7 +85,7 @@ def anomalies(subject: Subject) -> Iterator[Score]:
         f"{len(outliers.examples):,} images of {outliers.title} as outliers against {len(subject.test):,} test images"
     )
     for k, strange in enumerate(strangenesses(subject)):
-        yield from told_apart(strange, protocol, subject.seed_for("anomalies", k))
+        yield from told_apart(strange, protocol, subject.seed_for("anomalies", k), outliers.title)
 
 
 def strangenesses(subject: Subject) -> Iterator[Strangeness]:
@@ -119,25 +119,28 @@ def strangenesses(subject: Subject) -> Iterator[Strangeness]:
     yield Strangeness("complexity_alone", "input complexity alone", how, shorter, of_data=True)
 
 
-def told_apart(strange: Strangeness, protocol: str, seed: int) -> Iterator[Score]:
+def told_apart(strange: Strangeness, protocol: str, seed: int, title: str) -> Iterator[Score]:
     """AUROC and AUPR of one number.
 
     Args:
         strange: The number.
         protocol: What is told apart.
         seed: Decides the resamples.
+        title: What the outliers are.
     """
     inside, outside = strange.numbers
     area, error = auroc(inside, outside)
     words, count = f"{protocol}, by {strange.how}", len(inside) + len(outside)
     warning = BELOW_CHANCE if area + 2 * error < 0.5 and not strange.of_data else ""
-    score = partial(Score, unit="", count=count, cases="test images and outliers")
+    score = partial(Score, unit="", count=count, cases=f"test images and those of {title}")
+    told = area in (0, 1)
     yield score(
         name=f"{strange.name}_auroc",
         title=f"AUROC, {strange.title}",
         value=area,
-        protocol=f"{words}; error after DeLong",
-        error=error,
+        protocol=f"{words}; {'interval after Newcombe' if told else 'error after DeLong'}",
+        error=None if told else error,
+        interval=end_interval(area, len(inside), len(outside)) if told else None,
         better=None if strange.of_data else "higher",
         of_data=strange.of_data,
         warning=warning,
@@ -148,7 +151,7 @@ def told_apart(strange: Strangeness, protocol: str, seed: int) -> Iterator[Score
             title=f"AUPR, {strange.title}",
             value=average_precision(inside, outside),
             protocol=f"{words}; outliers are the positives, chance is {len(outside) / count:.3f}",
-            error=average_precision_error(inside, outside, seed),
+            error=average_precision_error(inside, outside, seed) or None,
             over="resamples",
             better="higher",
         )

@@ -25,6 +25,9 @@ from vaescope.metrics.subject import Subject
 FEW, MANY = 10.0, 0.5
 """A bound is called loose where more than this share of the images has fewer effective samples than this."""
 
+DECIMALS = 3
+"""Decimals of an effective sample size: weights are computed in single precision."""
+
 
 def iwae(subject: Subject) -> Iterator[Score]:
     """The importance weighted bound of the test images, its gap to the ELBO, and its effective sample size."""
@@ -44,7 +47,8 @@ def iwae(subject: Subject) -> Iterator[Score]:
     yield replace(bound, warning=warning)
     yield from in_bits(subject, bound)
     yield mean_score("iwae_gap", "IWAE above ELBO, same draws", weights.bound - weights.elbo, NATS, protocol)
-    yield median_score("effective_samples", f"effective samples of {count:,}, median", weights.ess, protocol)
+    known = weights.ess.round(decimals=DECIMALS)
+    yield median_score("effective_samples", f"effective samples of {count:,}, median", known, protocol)
 
 
 def loose(weights: Weights, samples: int, besides: str = "") -> str:

@@ -10,6 +10,9 @@ have a number as high as theirs, known as average precision: chance is the share
 References:
     | Comparing the Areas under Two or More Correlated Receiver Operating Characteristic Curves (DeLong et al., 1988)
     | https://doi.org/10.2307/2531595
+    | Confidence Intervals for an Effect Size Measure Based on the Mann-Whitney Statistic. Part 2: Asymptotic Methods
+      and Evaluation (Newcombe, 2006)
+    | https://doi.org/10.1002/sim.2324
 """
 
 import math
@@ -17,6 +20,8 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+
+from vaescope.metrics.score import NORMAL
 
 
 def placements(asked: Tensor, others: Tensor) -> Tensor:
@@ -47,6 +52,29 @@ def auroc(inside: Tensor, outside: Tensor) -> tuple[float, float]:
     above, below = placements(outside, inside), 1 - placements(inside, outside)
     parts = [float(each.var()) / len(each) if len(each) > 1 else math.nan for each in (above, below)]
     return float(above.mean()), math.sqrt(sum(parts))
+
+
+def end_interval(area: float, inside: int, outside: int) -> tuple[float, float]:
+    r"""The 95 % interval of Newcombe (2006) for an area of 0 or 1, for which DeLong finds no error.
+
+    As in Wilson's interval of a share, the error is that of the area :math:`a` at the other end,
+
+    .. math:: 1 - a = 1.96 \sqrt{V(a)}, \quad
+              V(a) = \frac{a (1 - a)}{N M} \left( 1 + \left( \tfrac{N + M}{2} - 1 \right)
+              \left( \tfrac{1 - a}{2 - a} + \tfrac{a}{1 + a} \right) \right)
+
+    Args:
+        area: The area, 0 or 1.
+        inside: The number N of cases from within.
+        outside: The number M of outliers.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        a = (low + high) / 2
+        more = ((inside + outside) / 2 - 1) * ((1 - a) / (2 - a) + a / (1 + a))
+        variance = a * (1 - a) * (1 + more) / (inside * outside)
+        low, high = (a, high) if 1 - a > NORMAL * math.sqrt(variance) else (low, a)
+    return (low, 1.0) if area > 0.5 else (0.0, 1 - low)
 
 
 def average_precision(inside: Tensor, outside: Tensor) -> float:

@@ -65,6 +65,17 @@ def in_chunks(measure: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor)
     return torch.cat([measure(*pair) for pair in zip(x.split(CHUNK), y.split(CHUNK), strict=True)])
 
 
+def similarities(measure: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """A structural similarity of every pair, which is above 1 by rounding alone.
+
+    Args:
+        measure: The similarity, one number for each pair.
+        x: Images, with shape (N, C, H, W).
+        y: Images to compare them with, of the same shape.
+    """
+    return in_chunks(measure, x, y).clamp(max=1)
+
+
 def extremes(errors: Tensor, count: int = SHOWN) -> tuple[Tensor, Tensor]:
     """The images with the largest and those with the smallest errors, the most extreme first; no image is in both.
 
@@ -88,11 +99,11 @@ def reconstruction(subject: Subject) -> Iterator[Score | Picture]:
     yield from baselines(subject, x)
     noted = f"{seen}; mean of the ratios of single images, at most 100 dB each"
     yield mean_score("psnr", "PSNR", psnr(errors), "dB", noted, better="higher")
-    yield mean_score("ssim", "SSIM", in_chunks(ssim, x, y), "", f"{seen}; {window}", better="higher")
+    yield mean_score("ssim", "SSIM", similarities(ssim, x, y), "", f"{seen}; {window}", better="higher")
     if (count := scales(*x.shape[-2:])) > 1:
         title = "MS-SSIM" if count == len(WEIGHTS) else f"MS-SSIM, {count} scales"
         noted = f"{seen}; {window}; {of_scales(count)}"
-        yield mean_score("ms_ssim", title, in_chunks(ms_ssim, x, y), "", noted, better="higher")
+        yield mean_score("ms_ssim", title, similarities(ms_ssim, x, y), "", noted, better="higher")
     if len(x) > 1:
         yield best_and_worst(subject, errors)
 

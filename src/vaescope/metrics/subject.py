@@ -1,7 +1,8 @@
 """What metrics look at: a trained model and its images, with what several of them need computed once."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -21,6 +22,9 @@ SplitName = Literal["train", "validation", "test"]
 Tick = Callable[[int, int], None]
 """Is told how much of how much is done of one metric."""
 
+FEWER = 50
+"""Of large images at least one in so many is looked at, which makes 20 test images: of less, metrics say nothing."""
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -36,6 +40,8 @@ class Effort:
         generated: How many new images are drawn from the model.
         chains: The number of chains for each image, and ``anneal`` the number of steps of each, in annealed importance
             sampling, which looks at ``annealed`` images.
+        values: How many values an image has, at most, for ``test`` and ``train`` to be meant as they stand, see
+            :meth:`fitting`; nothing for any size.
     """
 
     name: str
@@ -47,11 +53,38 @@ class Effort:
     chains: int = 16
     anneal: int = 200
     annealed: int = 100
+    values: int | None = None
+
+    def fitting(self, shape: Sequence[int]) -> "Effort":
+        """The effort for images of a shape: of larger ones so many fewer that all their values are no more.
+
+        The shape alone decides, and no clock, so that models of the same images are measured on the same ones.
+
+        Args:
+            shape: The shape of an image, (C, H, W).
+        """
+        size = math.prod(shape)
+        if self.values is None or size <= self.values:
+            return self
+        size = min(size, FEWER * self.values)
+        test, train = (most and most * self.values // size for most in (self.test, self.train))
+        return replace(self, test=test, train=train)
 
 
 FULL = Effort("full")
-QUICK = Effort("quick", test=1000, train=5000, samples=50, draws=5, generated=1000, chains=8, anneal=100, annealed=10)
-"""What takes less than 20 seconds in all, of 28x28 pixels and a small network."""
+QUICK = Effort(
+    "quick",
+    test=1000,
+    train=5000,
+    samples=50,
+    draws=5,
+    generated=1000,
+    chains=8,
+    anneal=100,
+    annealed=10,
+    values=28 * 28,
+)
+"""What takes less than 20 seconds in all: 28x28 and a small network 9, 64x64 RGB and a convolutional one 10 to 17."""
 
 
 def spaced(count: int, most: int | None) -> slice:

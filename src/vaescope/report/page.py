@@ -1,5 +1,6 @@
 """The page of a report, section by section."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -204,9 +205,10 @@ def again(known: Known) -> Html:
     commands = [f"cd {shown(run)}", repeat(run), *commands_of(known.evaluation.metrics), "vaescope report ."]
     machine = run.origin.machine or "a machine that is not known"
     words = (
-        f"Trained on {machine}, with seed {run.config.seed}. On the same machine the same seed gives the same weights. "
-        "What was asked of the evaluation beside --quick and --seed stands with its numbers."
+        f"Trained on {machine}, with seed {run.config.seed}. On the same machine the same seed gives the same weights."
     )
+    if any({"against", "features"} & measured.options.keys() for measured in known.evaluation.metrics.values()):
+        words += " Other images are named as they were then, and FILE.onnx stands for the network of the features."
     config = (run.folder / "config.yaml").read_text(encoding="utf-8")
     return section(
         "How to repeat it",
@@ -221,9 +223,8 @@ def commands_of(metrics: Mapping[str, Measured]) -> list[str]:
     """The commands that measure the same."""
     ways: dict[str, list[str]] = {}
     for name, measured in metrics.items():
-        flags = (" --quick" if measured.effort == "quick" else "") + (
-            f" --seed {measured.seed}" if measured.seed else ""
-        )
+        flags = " --quick" * (measured.effort == "quick") + f" --seed {measured.seed}" * (measured.seed != 0)
+        flags += "".join(f" --{option} {shlex.quote(text)}" for option, text in measured.options.items())
         ways.setdefault(flags, []).append(name)
     usual = [name for name, metric in METRICS.items() if not metric.asked]
     return [

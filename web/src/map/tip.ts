@@ -1,0 +1,37 @@
+// The note beside the point under the pointer: its class, its number and its picture.
+
+import type { App, View } from '../app'
+import { h, picture } from '../dom'
+
+export class Tip {
+  private readonly image = picture('image of the point', 'small')
+  private readonly words = h('span')
+  readonly element = h('div', { class: 'tip', hidden: true, 'aria-hidden': 'true' }, this.image, this.words)
+
+  constructor(private readonly app: App) {
+    this.image.hidden = !app.album
+  }
+
+  show(point: number | null, view: View, place: [number, number]): void {
+    this.element.hidden = point === null
+    if (point === null) return
+    this.words.replaceChildren(...named(this.app, point).map((line) => h('span', {}, line)))
+    this.app.album?.show(this.image, point)
+    this.move(view, ...view.toScreen(...place))
+  }
+
+  /** Above and right of the point, or on the other side where there is no room. */
+  private move(view: View, left: number, top: number): void {
+    const { offsetWidth: width, offsetHeight: height } = this.element
+    const x = left + 16 + width > view.width ? left - 16 - width : left + 16
+    const y = top - 12 - height < 0 ? top + 12 : top - 12 - height
+    this.element.style.transform = `translate(${Math.round(Math.max(0, x))}px, ${Math.round(Math.min(y, view.height - height))}px)`
+  }
+}
+
+/** What a point is called: its class, where there is one, and its place in the set. */
+export function named({ data, contents }: App, point: number): string[] {
+  const label = data.labels ? (contents.classes[data.labels[point]] ?? 'class unknown') : null
+  const place = `${contents.points.split} image ${data.index[point]}`
+  return label === null ? [place] : [label, place]
+}
