@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from vaescope import __version__
+from vaescope.data.fetch import Report, log
 from vaescope.data.images import ImageSet
 from vaescope.errors import RunError, UsageError
 from vaescope.explorer.blocks import Blocks
@@ -25,7 +26,9 @@ POLICY = (
 """What the page may do: run its own scripts, and load nothing."""
 
 
-def explorer_html(run: Run, points: int = POINTS, images: bool = True, data: ImageSet | None = None) -> str:
+def explorer_html(
+    run: Run, points: int = POINTS, images: bool = True, data: ImageSet | None = None, report: Report = log
+) -> str:
     """The explorer of a run, as the text of one HTML file.
 
     It shows what it can of a model that has no ONNX form, and says which of its layers has none.
@@ -35,6 +38,7 @@ def explorer_html(run: Run, points: int = POINTS, images: bool = True, data: Ima
         points: How many test images are shown at most, at equal distances.
         images: Whether pictures of the image set may be in it.
         data: The images of the run, where they are at hand.
+        report: Is told in one line what is being done.
 
     Raises:
         UsageError: If its images are not on this machine, a library is missing, or the page would be too large.
@@ -45,8 +49,10 @@ def explorer_html(run: Run, points: int = POINTS, images: bool = True, data: Ima
     """
     check(run, points)
     libraries()
-    known, blocks = data or run.data(), Blocks()
+    known, blocks = data or run.data(report), Blocks()
+    report("encoding the test images")
     contents = gather(run, known, blocks, points, images)
+    report("exporting the model")
     try:
         for half, program in programs(run, known).items():
             blocks.add(half, program, "halves")
@@ -60,7 +66,12 @@ def explorer_html(run: Run, points: int = POINTS, images: bool = True, data: Ima
 
 
 def write_explorer(
-    run: Run, path: Path, points: int = POINTS, images: bool = True, data: ImageSet | None = None
+    run: Run,
+    path: Path,
+    points: int = POINTS,
+    images: bool = True,
+    data: ImageSet | None = None,
+    report: Report = log,
 ) -> Path:
     """Writes the explorer of a run, see :func:`explorer_html`: it is there when it is whole.
 
@@ -70,8 +81,9 @@ def write_explorer(
         points: How many test images are shown at most.
         images: Whether pictures of the image set may be in it.
         data: The images of the run, where they are at hand.
+        report: Is told in one line what is being done.
     """
-    text = explorer_html(run, points, images, data)
+    text = explorer_html(run, points, images, data, report)
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return path
