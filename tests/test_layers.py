@@ -25,7 +25,7 @@ LAYERS = (
     {"outliers"},
     {"evaluation", "export", "hub", "progress"},
     {"facts"},
-    {"card"},
+    {"card", "explorer"},
     {"experiment", "report"},
     {"comparison", "request"},
     {"api", "sklearn"},

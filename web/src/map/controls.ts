@@ -35,4 +35,5 @@ export function iconButton(name: Icon, word: string, title: string, run: () => v
 
 export const pressed = (button: HTMLElement, on: boolean): void => button.setAttribute('aria-pressed', String(on))
 
-export const group = (label: string, ...children: (Node | null)[]): HTMLElement => h('div', { class: 'group', role: 'group', 'aria-label': label }, ...children)
+export const group = (label: string, ...children: (Node | null)[]): HTMLElement =>
+  h('div', { class: 'segments', role: 'group', 'aria-label': label }, ...children)

@@ -71,7 +71,7 @@ export class WorldMapView implements WorldMap {
     this.legend = legend(app, this)
     this.stage = h('div', { class: 'stage' }, this.under, this.points.canvas, this.canvas, this.tip.element)
     const frame = h('div', { class: 'frame' }, this.left, this.stage, this.bottom)
-    this.element = h('section', { class: 'world', 'aria-label': 'map' }, tools(app, this), frame, this.legend.element)
+    this.element = h('section', { class: 'world', 'aria-label': 'map' }, tools(app, this), frame, this.legend.side ?? '', this.legend.foot)
     gestures(app, this)
     keys(app, this)
     this.listen()

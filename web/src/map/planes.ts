@@ -2,7 +2,6 @@
 
 import type { App } from '../app'
 import { h, number } from '../dom'
-import { group } from './controls'
 
 /** Up to so many latents are listed; of more, one writes the number. */
 const LISTED = 50
@@ -37,7 +36,7 @@ export function planes({ data, store }: App): HTMLElement | null {
     fields.forEach((field, k) => (field.value = String(last[k] + 1)))
     for (const control of [kind, ...fields]) control.disabled = frame !== null
   })
-  return group('plane of the map', kind, pair)
+  return h('div', { class: 'plane', role: 'group', 'aria-label': 'plane of the map' }, kind, pair)
 }
 
 /** Latents in the order of how far the codes spread along them, which is next to nothing for those that are not used. */

@@ -6,9 +6,9 @@ import type { WorldMapView } from './map'
 
 export function search(app: App, map: WorldMapView): HTMLElement {
   const { classes, points } = app.contents
-  const hint = classes.length && app.data.labels ? 'number or class' : 'number'
+  const hint = app.data.labels ? 'class or number' : 'number'
   const list = h('datalist', { id: 'class-names' }, ...(app.data.labels ? classes : []).map((name) => h('option', { value: name })))
-  const field = h('input', { type: 'search', placeholder: hint, list: list.id, 'aria-label': `find a ${points.split} image by ${hint}`, autocomplete: 'off' })
+  const field = h('input', { type: 'search', placeholder: hint, title: `Find a ${points.split} image by its ${hint}`, list: list.id, 'aria-label': `find a ${points.split} image by ${hint}`, autocomplete: 'off' })
   const go = (): void => {
     const text = field.value.trim()
     if (!text) return
@@ -17,7 +17,7 @@ export function search(app: App, map: WorldMapView): HTMLElement {
     else map.actions.jump(point)
   }
   field.addEventListener('change', go)
-  const form = h('form', { class: 'search', role: 'search' }, field, list, h('button', { type: 'submit' }, 'find'))
+  const form = h('form', { class: 'search', role: 'search' }, field, list)
   form.addEventListener('submit', (event) => event.preventDefault())
   return form
 }

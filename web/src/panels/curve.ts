@@ -130,11 +130,11 @@ function range(values: number[]): [number, number] {
   return [low - room, high + room]
 }
 
-/** Round numbers, three to five of them. */
+/** Round numbers, two to four of them. */
 function ticks(low: number, high: number): number[] {
   const rough = (high - low) / 3
   const power = 10 ** Math.floor(Math.log10(rough))
-  const step = power * ([5, 2, 1].find((times) => times * power <= rough) ?? 1)
+  const step = power * ([1, 2, 5].find((times) => times * power >= rough) ?? 10)
   const first = Math.ceil(low / step)
   return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, k) => (first + k) * step)
 }

@@ -86,7 +86,7 @@ class Time {
 }
 
 const NONE =
-  'This run kept no frames of its training, so there is nothing to replay. A run keeps them where its config asks for pictures of the training, as the default does.'
+  'This run kept no frames of its training, so there is nothing to replay: it was trained with figures.frames=0, or by an older version.'
 
 /** The slider over frames, what plays it, and the numbers of the frame. */
 class Replay {
@@ -138,12 +138,12 @@ class Replay {
     this.control.show(frame)
     const [, , distortion, rate] = this.travel.numbers[frame]
     const parts = [
-      distortion === null ? '' : `distortion ${number(distortion)}`,
-      rate === null ? '' : `rate ${number(rate)}`,
+      distortion === null ? '' : `distortion ${nats(distortion)}`,
+      rate === null ? '' : `rate ${nats(rate)}`,
     ]
       .filter(Boolean)
       .join(' + ')
-    const sum = distortion !== null && rate !== null ? ` = −ELBO ${number(distortion + rate)}` : ''
+    const sum = distortion !== null && rate !== null ? ` = −ELBO ${nats(distortion + rate)}` : ''
     const of = frame ? 'average of training since the frame before' : 'validation images, before training'
     this.numbers.replaceChildren(`${parts}${sum} nats`, h('small', { class: 'soft' }, of))
     this.numbers.hidden = !parts
@@ -175,6 +175,9 @@ class Replay {
     if (frame === this.last) this.run(false)
   }
 }
+
+/** Nats with as many digits as say something. */
+const nats = (value: number): string => number(value, Math.abs(value) < 1000 ? 1 : 0)
 
 /** The images that are followed: what they are like, and below what the model made of them at the frame. */
 class Followed {

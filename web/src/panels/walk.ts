@@ -9,6 +9,7 @@ import { imageData, show } from '../pictures'
 import { lacking } from '../points'
 import { animationGIF, save, sheetPNG } from '../save'
 import { Clock, calm, choice, slider, tick } from './controls'
+import { classChooser } from './decode'
 import { decodeAll, sized, Tiles } from './tiles'
 
 const MOST = 4
@@ -72,13 +73,14 @@ class Walk {
         { class: 'row' },
         this.play,
         tick('back and forth', this.both, (on) => (this.both = on)),
+        classChooser(app),
       ),
       this.place,
       this.tiles.element,
       this.files(),
       steps.element,
       speed.element,
-      this.route(),
+      ...this.route(),
     )
     this.element = h(
       'div',
@@ -109,7 +111,10 @@ class Walk {
     )
     const point = add('selected', () => row(app.data, store.now.selected ?? 0))
     const all = [onMap, point, add('here', () => store.now.z), add('random', () => this.random())]
-    store.on(['tool'], ({ tool }) => onMap.setAttribute('aria-pressed', String(tool === 'anchor')))
+    store.on(['tool'], ({ tool }) => {
+      onMap.setAttribute('aria-pressed', String(tool === 'anchor'))
+      if (tool === 'anchor') store.set({ tab: 'walk' })
+    })
     store.on(['selected', 'anchors'], ({ selected, anchors }) => {
       all.forEach((button) => (button.disabled = anchors.length >= MOST))
       point.disabled ||= selected === null
@@ -127,13 +132,14 @@ class Walk {
   }
 
   /** Straight or on the sphere, or a word on why there is no choice. */
-  private route(): HTMLElement {
+  private route(): HTMLElement[] {
     const { contents, store } = this.app
-    const { support } = contents.model
-    if (support !== 'all') return h('p', { class: 'soft small' }, ROUTES[support === 'sphere' ? 'sphere' : 'levels'])
+    const { support, latents } = contents.model
+    if (latents < 2) return []
+    if (support !== 'all') return [h('p', { class: 'soft small' }, ROUTES[support === 'sphere' ? 'sphere' : 'levels'])]
     const routes = choice('route', { straight: 'straight', sphere: 'on the sphere' }, (route) => store.set({ route }))
     store.on(['route'], ({ route }) => routes.show(route))
-    return routes.element
+    return [routes.element]
   }
 
   private files(): HTMLElement {
