@@ -1,7 +1,19 @@
 // Colours: classes have those of all pictures of the run; quantities are in viridis.
 
 /** Eleven stops of viridis (CC0, by Smith, van der Walt and Firing), low to high. */
-const VIRIDIS = ['#440154', '#482475', '#414487', '#355f8d', '#2a788e', '#21918c', '#22a884', '#44bf70', '#7ad151', '#bddf26', '#fde725']
+const VIRIDIS = [
+  '#440154',
+  '#482475',
+  '#414487',
+  '#355f8d',
+  '#2a788e',
+  '#21918c',
+  '#22a884',
+  '#44bf70',
+  '#7ad151',
+  '#bddf26',
+  '#fde725',
+]
 
 export type RGB = [number, number, number]
 

@@ -18,7 +18,9 @@ export function makePlane(data: Data, chosen: State['plane']): Plane {
   const { latents, middle, axes } = data
   const unit = (k: number): Float32Array => Float32Array.from({ length: latents }, (_, d) => (d === k ? 1 : 0))
   const principal = chosen === 'principal'
-  const [a, b] = principal ? [axes.subarray(0, latents), axes.subarray(latents)] : [unit(chosen[0]), latents > 1 ? unit(chosen[1]) : new Float32Array(1)]
+  const [a, b] = principal
+    ? [axes.subarray(0, latents), axes.subarray(latents)]
+    : [unit(chosen[0]), latents > 1 ? unit(chosen[1]) : new Float32Array(1)]
   const centre = principal ? middle : new Float32Array(latents)
   const dot = (z: ArrayLike<number>, axis: Float32Array, from = 0): number => {
     let sum = 0
@@ -26,7 +28,9 @@ export function makePlane(data: Data, chosen: State['plane']): Plane {
     return sum
   }
   return {
-    names: principal ? ['principal axis 1', 'principal axis 2'] : [`z${chosen[0] + 1}`, latents > 1 ? `z${chosen[1] + 1}` : ''],
+    names: principal
+      ? ['principal axis 1', 'principal axis 2']
+      : [`z${chosen[0] + 1}`, latents > 1 ? `z${chosen[1] + 1}` : ''],
     down: (z) => [dot(z, a), dot(z, b)],
     all(codes) {
       const out = new Float32Array((2 * codes.length) / latents)
