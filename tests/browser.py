@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -179,7 +178,7 @@ class Driven(Window):
         chain.perform()
 
     def drag(self, places: Iterable[Place], press: bool = True) -> None:
-        from selenium.webdriver.common.action_chains import ActionBuilder
+        from selenium.webdriver.common.actions.action_builder import ActionBuilder
 
         actions = ActionBuilder(self.driver, duration=20)
         for number, (left, top) in enumerate(places):
@@ -193,9 +192,19 @@ class Driven(Window):
 
 
 class Chromium(Driven):
-    """Chromium, whose log, network and looks can be read and changed."""
+    """Chromium, whose log, network and looks can be read and changed.
 
-    _before: str | None = None
+    Args:
+        driver: What selenium drives it by.
+        downloads: Where files land that a page gives away.
+    """
+
+    def __init__(self, driver: Any, downloads: Path) -> None:
+        super().__init__(driver)
+        self.downloads = downloads
+        self._before: str | None = None
+        downloads.mkdir(parents=True, exist_ok=True)
+        self.tell("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
 
     def open(self, page: Path, fragment: str = "", before: str = "") -> None:
         """Loads a page.
@@ -236,11 +245,6 @@ class Chromium(Driven):
         asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
         return [url for url in asked if not url.startswith(("data:", "blob:", "about:"))]
 
-    @cached_property
-    def downloads(self) -> Path:
-        """Where files land that the page gives away."""
-        return Path(self.driver.downloads)
-
 
 @contextmanager
 def chromium(folder: Path, width: int = 1280, height: int = 800, *more: str) -> Iterator[Chromium]:
@@ -263,10 +267,7 @@ def chromium(folder: Path, width: int = 1280, height: int = 800, *more: str) -> 
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(program("chromedriver")))
     try:
-        driver.downloads = folder / "downloads"
-        window = Chromium(driver)
-        window.downloads.mkdir(parents=True, exist_ok=True)
-        window.tell("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(window.downloads))
+        window = Chromium(driver, folder / "downloads")
         window.size(width, height)
         driver.get("about:blank")
         yield window

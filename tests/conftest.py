@@ -17,7 +17,7 @@ from vaescope.run import Run
 
 TINY = [
     "--data", "sample", "--trainer.batch_size", "20", "--trainer.device", "cpu", "--model.network.width", "32",
-    "--figures.frames", "6", "--figures.grid", "6", "--figures.samples", "9",
+    "--figures.frames", "6", "--figures.grid", "6", "--figures.samples", "9", "--figures.explorer", "false",
 ]  # fmt: skip
 """Arguments of a run that takes about a second."""
 
@@ -78,6 +78,7 @@ def colour_folder(tmp_path_factory: pytest.TempPathFactory, images: ImageSet) ->
     words = ["--model.network", "Conv", "--model.network.channels", "8", "--model.network.hidden", "16"]
     words += ["--model.latent", "8", "--model.labels", "true", "--trainer.epochs", "2", "--trainer.batch_size", "20"]
     words += ["--figures.frames", "3", "--figures.grid", "4", "--figures.samples", "9", "--trainer.device", "cpu"]
+    words += ["--figures.explorer", "false"]
     assert main(["train", "--data", str(folder / "tinted.npz"), *words, "--out", str(run)]) == 0
     return run
 

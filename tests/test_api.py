@@ -20,7 +20,14 @@ from vaescope.models import Flat, SemiSupervised
 from vaescope.nets import MLP
 from vaescope.run import Run
 
-QUICK = {"trainer.steps": 20, "figures.frames": 0, "figures.grid": 3, "figures.samples": 4, "model.network.width": 16}
+QUICK = {
+    "trainer.steps": 20,
+    "figures.frames": 0,
+    "figures.grid": 3,
+    "figures.samples": 4,
+    "figures.explorer": False,
+    "model.network.width": 16,
+}
 SMALL = MLP(width=16, encoder_blocks=1, decoder_blocks=1)
 
 

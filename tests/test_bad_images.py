@@ -17,7 +17,7 @@ from vaescope.picks import pick
 RANDOM = np.random.default_rng(0)
 FLOATS = RANDOM.random((10, 12, 12))
 BYTES = (FLOATS * 255).astype(np.uint8)
-QUICK = ["--trainer.steps", "1", "--figures.frames", "0", "--trainer.device", "cpu"]
+QUICK = ["--trainer.steps", "1", "--figures.frames", "0", "--figures.explorer", "false", "--trainer.device", "cpu"]
 
 
 def put(path: Path, height: int = 12, width: int = 12, seed: int | None = None) -> Path:

@@ -264,7 +264,7 @@ def peak_memory(root: Path, count: int) -> int:
         "train", "--data", root / "x.npy", "--data.cache", root / "cache", "--out", root / "run", "--data.memory", 256,
         "--data.targets", "centred", "--data.validation", 0.01, "--data.test", 0.01, "--model.network", "MLP",
         "--model.network.width", 8, "--trainer.steps", 30, "--trainer.device", "cpu", "--figures.frames", 0,
-        "--figures.points", 100,
+        "--figures.points", 100, "--figures.explorer", "false",
     ]  # fmt: skip
     try:
         done = subprocess.run(

@@ -230,7 +230,16 @@ def test_one_test_image_is_scored_without_a_standard_error(tmp_path: Path, capsy
 
 
 def test_no_animation_is_drawn_where_none_is_wanted(tmp_path: Path) -> None:
-    words = ["--trainer.epochs", "1", "--figures.frames", "0", "--out", str(tmp_path / "r")]
+    words = [
+        "--trainer.epochs",
+        "1",
+        "--figures.frames",
+        "0",
+        "--figures.explorer",
+        "false",
+        "--out",
+        str(tmp_path / "r"),
+    ]
     assert main(["train", *TINY[:8], *words]) == 0
     assert not list((tmp_path / "r" / "figures").glob("*.gif"))
     assert not (tmp_path / "r" / "frames.npz").exists()
@@ -257,6 +266,7 @@ def test_a_run_does_not_go_on_with_other_images(tmp_path: Path, capsys: pytest.C
     images = np.random.default_rng(0).integers(0, 256, (60, 9, 9), dtype=np.uint8)
     np.save(tmp_path / "x.npy", images[:50])
     few = ["--trainer.steps", "8", "--trainer.checkpoint_every", "4", "--figures.frames", "0", "--model.latent", "2"]
+    few += ["--figures.explorer", "false"]
     assert main(["train", "--data", str(tmp_path / "x.npy"), *few, "--out", str(tmp_path / "run")]) == 0
     (tmp_path / "run" / "model.safetensors").unlink()  # as if it had been cut off before its end
     np.save(tmp_path / "x.npy", images)

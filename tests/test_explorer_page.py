@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from tests.browser import Chromium, Place, chromium, until
+from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
+from vaescope.encoding import encode
 from vaescope.run import Run
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -143,8 +145,9 @@ def test_another_class_is_another_picture(colours: Chromium) -> None:
     until(lambda: colours.pixels(DECODED) != before, "the lens shows another picture")
 
 
-def test_the_map_holds_the_latents_that_the_run_encodes(page: Chromium, run_folder: Path, images: ImageSet) -> None:
-    means = Run.load(run_folder).encode(images.test.images)
+def test_the_map_holds_the_latents_of_the_test_images(page: Chromium, run_folder: Path) -> None:
+    run = Run.load(run_folder)
+    means = np.concatenate([encode(run.model, part.examples) for part in run.test_images()])
     codes = np.reshape(page.run("return [...data.codes]"), (-1, 2))
     assert np.abs(codes - means).max() < 1e-3 * np.ptp(means)
 
@@ -251,19 +254,18 @@ def test_training_is_replayed(page: Chromium) -> None:
     assert page.state("frame") is None
 
 
-def test_a_dropped_picture_is_encoded_as_the_run_would(
-    page: Chromium, run_folder: Path, images: ImageSet, tmp_path: Path
-) -> None:
-    image = images.test.images[:][5, 0].numpy()
-    Image.fromarray(image).save(tmp_path / "mine.png")
+def test_a_dropped_picture_is_encoded(page: Chromium, run_folder: Path, images: ImageSet, tmp_path: Path) -> None:
+    """Of a run whose pixels are drawn as 0 or 1 the greys themselves are encoded, as by the programs it exports."""
+    levels = images.test.images[:][5:6]  # (1, 1, 28, 28)
+    Image.fromarray(levels[0, 0].numpy()).save(tmp_path / "mine.png")
     drop(page, (tmp_path / "mine.png").read_bytes(), "mine.png", "image/png")
     page.wait("return store.now.mine !== null")
     assert page.state("tab") == "yours"
-    mean = Run.load(run_folder).encode(image[None])[0]
+    mean = encode(Run.load(run_folder).model, Examples(levels, view=lambda greys: greys / 255))
     assert np.abs(mean - page.state("mine")).max() < 1e-2
 
 
-def test_a_colour_picture_is_encoded_in_a_class(
+def test_a_dropped_picture_is_encoded_as_the_run_does(
     colours: Chromium, colour_folder: Path, images: ImageSet, tmp_path: Path
 ) -> None:
     run = Run.load(colour_folder)

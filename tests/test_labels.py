@@ -258,7 +258,23 @@ def test_hidden_labels_are_never_seen(tmp_path: Path) -> None:
     for hidden in (0, 1):
         folder = own_set(tmp_path / f"set{hidden}", hidden)
         run = tmp_path / f"run{hidden}"
-        assert main(["train", "--data", str(folder), *words, "--figures.frames", "0", "--out", str(run)]) == 0
+        assert (
+            main(
+                [
+                    "train",
+                    "--data",
+                    str(folder),
+                    *words,
+                    "--figures.frames",
+                    "0",
+                    "--figures.explorer",
+                    "false",
+                    "--out",
+                    str(run),
+                ]
+            )
+            == 0
+        )
         weights.append((run / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
 

@@ -231,7 +231,7 @@ def test_images_of_any_depth_are_trained_on_scored_and_drawn(bits: int, channels
         "--figures.grid",
         "3",
     ]
-    small = ["--figures.samples", "4", "--model.latent", "3", "--trainer.device", "cpu"]
+    small = ["--figures.samples", "4", "--figures.explorer", "false", "--model.latent", "3", "--trainer.device", "cpu"]
     assert main(["train", *words, *small, "--out", str(tmp_path / "run")]) == 0
     run = Run.load(tmp_path / "run")
     assert run.shape == (channels, 12, 10)

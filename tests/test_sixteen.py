@@ -31,7 +31,7 @@ from vaescope.training import Trainer
 RANDOM = np.random.default_rng(0)
 NOISE = RANDOM.integers(0, 65536, (60, 8, 8), dtype=np.uint16)
 EIGHT = RANDOM.integers(0, 256, (60, 8, 8), dtype=np.uint8)
-QUICK = ["--trainer.steps", "2", "--figures.frames", "0", "--trainer.device", "cpu"]
+QUICK = ["--trainer.steps", "2", "--figures.frames", "0", "--figures.explorer", "false", "--trainer.device", "cpu"]
 
 
 @pytest.fixture(params=["folder", "array"])

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from vaescope.data.rows import chunks
 from vaescope.data.targets import Target
 from vaescope.doctor import Doctor, findings, in_words, ready
 from vaescope.errors import RunError, UsageError
+from vaescope.explorer import FILE, write_explorer
 from vaescope.families import PixelLevels
 from vaescope.files import atomic_file
 from vaescope.metrics import Bound, accuracy, bits_per_dim, examine, negative_elbo, of_labels
@@ -338,8 +339,21 @@ def conclude(
         warnings=warnings,
         anatomy=latents,
     )
-    write_card(Run.load(folder))
-    return summary
+    run = Run.load(folder)
+    write_card(run)
+    if outcome == "interrupted" or not settings.figures.explorer:
+        return summary
+    return replace(summary, explorer=explorer(run, images, report))
+
+
+def explorer(run: Run, images: ImageSet, report: Report) -> Path | None:
+    """Writes the explorer of a run that is finished. What is in its way is told in one line, and nothing is lost."""
+    report(f"writing {FILE}")
+    try:
+        return write_explorer(run, run.folder / FILE, data=images)
+    except Exception as error:  # of any library: the run is worth more than its page
+        report(f"there is no {FILE}: {one_line(error)}")
+        return None
 
 
 def bits(model: VAE, target: Target, images: ImageSet, test: Bound) -> float | None:

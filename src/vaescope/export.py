@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from vaescope import __version__
 from vaescope.data.fetch import Report, log, present
+from vaescope.data.images import ImageSet
 from vaescope.data.sources import NAMED
 from vaescope.distributions import centre
 from vaescope.encoding import standard_deviation
@@ -196,15 +197,20 @@ def real_images(run: Run, report: Report = log) -> tuple[Values, str]:
     except UsageError:  # they were moved, or have changed
         images = None
     if images is not None and (images.labelled or not run.model.classes):
-        some = images.validation
-        shown = min(count, len(some))
-        turns = torch.arange(count) % shown
-        greys = data.target.pixels(data.target.evaluation([some.images[:count]])[0].values)[turns]
-        labels = {} if some.labels is None else {"labels": some.labels[:count][turns]}
-        return {"images": greys} | labels, f"{shown} validation images of {images.title}"
+        return shown_images(run, images)
     labels = {"labels": torch.arange(count) % max(1, len(run.classes))}
     drawn = sample(run.model, data.target, count, context=run.model.context(labels["labels"]))
     return {"images": drawn} | labels, f"{count} samples of the model (its data are not here)"
+
+
+def shown_images(run: Run, images: ImageSet) -> tuple[Values, str]:
+    """Some of the validation images of a run as :func:`real_images` gives them, from its images."""
+    some, target = images.validation, run.config.data.target
+    shown = min(max(BATCHES), len(some))
+    turns = torch.arange(max(BATCHES)) % shown
+    greys = target.pixels(target.evaluation([some.images[:shown]])[0].values)[turns]
+    labels = {} if some.labels is None else {"labels": some.labels[:shown][turns]}
+    return {"images": greys} | labels, f"{shown} validation images of {images.title}"
 
 
 @dataclass(frozen=True)

@@ -146,10 +146,10 @@ def repeat(run: Run) -> str:
 def captions(evaluation: Evaluation) -> dict[str, str]:
     """What every picture of a run shows, in sentences, by the names of the files."""
     of_metrics = {f"{name}.png": text for m in evaluation.metrics.values() for name, text in m.pictures.items()}
-    return {name: _sentence(text) for name, text in (of_metrics | pictures.CAPTIONS).items()}
+    return {name: sentence(text) for name, text in (of_metrics | pictures.CAPTIONS).items()}
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
 
 

@@ -74,6 +74,7 @@ class Figures:
         points: How many validation images the pictures of the latents show.
         grid: How many images a side the decoded latent grid has.
         samples: How many samples to draw.
+        explorer: Whether training ends with explorer.html, a page in which the model runs.
 
     Raises:
         UsageError: For counts that make no picture.
@@ -83,6 +84,7 @@ class Figures:
     points: int = 5000
     grid: int = 21
     samples: int = 64
+    explorer: bool = True
 
     def __post_init__(self) -> None:
         for name, least, most in (("points", 1, 100_000), ("grid", 2, 50), ("samples", 1, 2500), ("frames", 0, 500)):

@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -44,6 +44,9 @@ from vaescope.data.targets import Target
 from vaescope.errors import UsageError
 from vaescope.models import VAE, SemiVAE
 from vaescope.observers import read_lines
+
+if TYPE_CHECKING:
+    from vaescope.explorer import Explorer
 
 FORMAT = 1
 
@@ -392,6 +395,25 @@ class Run:
                 f"images has shape {shape}, which is one image, but looks like {shape[0]:,} rows of pixels: "
                 f"reshape(-1, {', '.join(map(str, self.shape))})"
             )
+
+    def explore(self, points: int = 10_000, images: bool = True) -> "Explorer":
+        """The explorer: a page in which the model runs, to walk in its latent space. A notebook shows it.
+
+        Args:
+            points: How many test images are shown at most, at equal distances.
+            images: Whether pictures of the image set may be in it.
+
+        Raises:
+            UsageError: If the images of the run are not on this machine, a library is missing (pip install
+                'vaescope[explore]'), or the page would be too large.
+
+        Example::
+
+            vs.load("runs/main").explore().save("main.html")
+        """
+        from vaescope.explorer import Explorer
+
+        return Explorer.of(self, points, images)
 
     def redraw(self, report: Report = log) -> tuple[Path, ...]:
         """Draws all pictures anew. Returns the files."""

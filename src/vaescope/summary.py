@@ -30,6 +30,7 @@ class Summary:
         latents: What the latents of these weights carry, in words.
         warnings: What is wrong with them, and what to try.
         anatomy: The numbers behind both, of validation images.
+        explorer: The page in which the model runs, if there is one.
     """
 
     outcome: Outcome
@@ -49,11 +50,14 @@ class Summary:
     latents: str
     warnings: tuple[str, ...]
     anatomy: Anatomy
+    explorer: Path | None = None
 
     def record(self) -> dict[str, Any]:
         """The summary as what JSON can hold."""
         plain = asdict(self)
-        return plain | {"folder": str(self.folder), "figures": [str(path) for path in self.figures]}
+        explorer = None if self.explorer is None else str(self.explorer)
+        figures = [str(path) for path in self.figures]
+        return plain | {"folder": str(self.folder), "figures": figures, "explorer": explorer}
 
 
 def describe(summary: Summary) -> str:
@@ -80,4 +84,6 @@ def describe(summary: Summary) -> str:
         f"run folder   {summary.folder}",
     ]
     lines += [f"             {path}" for path in summary.figures]
+    if summary.explorer is not None:
+        lines += [f"walk in it   {summary.explorer}: open it in a browser"]
     return "\n".join(lines)

@@ -1,4 +1,5 @@
-// Bytes within the page: `<script type="application/octet-stream" id=NAME data-packed=gzip>` with base64 inside.
+// Bytes within the page: `<script type="application/octet-stream" id=NAME data-packed=gzip>` with base64 inside. Packed
+// as `halves`, all bytes at even places come before all those at odd ones, which compresses better.
 
 import type { Contents, Layout } from './contents'
 
@@ -13,9 +14,19 @@ export async function bytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
   const block = element(name)
   const packed = decode64(block.textContent ?? '')
   block.textContent = ''
-  if (block.dataset.packed !== 'gzip') return packed
+  if (!block.dataset.packed) return packed
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'))
-  return new Uint8Array(await new Response(stream).arrayBuffer())
+  const whole = new Uint8Array(await new Response(stream).arrayBuffer())
+  return block.dataset.packed === 'halves' ? woven(whole) : whole
+}
+
+/** The first half at even places, the second at odd ones. */
+function woven(halves: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(halves.length)
+  const middle = (halves.length + 1) >> 1
+  for (let i = 0; i < middle; i++) out[2 * i] = halves[i]
+  for (let i = middle; i < halves.length; i++) out[2 * (i - middle) + 1] = halves[i]
+  return out
 }
 
 function decode64(text: string): Uint8Array<ArrayBuffer> {
@@ -28,7 +39,7 @@ export const contents = (): Contents => JSON.parse(element('contents').textConte
 /** An array as floats, row by row. */
 export async function floats(name: string, layout: Layout): Promise<Float32Array<ArrayBuffer>> {
   const { buffer } = await bytes(name)
-  const raw = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f32: Float32Array }[layout.type]
+  const raw = { u8: Uint8Array, u16: Uint16Array, f32: Float32Array }[layout.type]
   const given = new raw(buffer)
   const { low, high } = layout
   if (!low || !high) return Float32Array.from(given)

@@ -3,7 +3,7 @@
 /** How an array lies in its block: rows of little-endian numbers, which a range turns into what they stand for. */
 export interface Layout {
   /** The type of a number. */
-  type: 'u8' | 'u16' | 'u32' | 'f32'
+  type: 'u8' | 'u16' | 'f32'
   shape: number[]
   /** What 0 and the largest number stand for, one for each last axis or one for all; absent: the numbers themselves. */
   low?: number[]
@@ -74,6 +74,8 @@ export interface Contents {
     labels: 'none' | 'given' | 'found'
     /** Where latents may be: anywhere, on the unit sphere, or each at one of so many even levels from -1 to 1. */
     support: 'all' | 'sphere' | number
+    /** Whether the model was trained on pixels drawn as 0 or 1 with the greys as their chances. */
+    binary: boolean
     /** Why there are no programs to run, or nothing. */
     missing: string
     /** How an image becomes what the model is shown: from folders, how pictures were brought to their size. */
@@ -88,14 +90,14 @@ export interface Contents {
     probabilities: number[]
     quantiles: number[][]
   }
-  /** Test images: how many of how many are shown. */
-  points: { count: number; of: number; split: string }
+  /** Test images: how many of how many are shown, and that it is every `step`-th of them. */
+  points: { count: number; of: number; step: number; split: string }
   /** Names of the quantities of each point in nats or greys that there are, with their words. */
   scores: Record<string, { title: string; unit: string; worse: 'high' | 'low' }>
   arrays: Record<string, Layout>
   sheets: Sheets | null
   travel: Travel | null
   curves: { train: Curve; validation: Curve; floor: number | null } | null
-  /** Static pictures, as blocks with PNG files, for a browser that cannot run the model: file name and caption. */
+  /** Static pictures, as blocks with WebP files, for a browser that cannot run the model. */
   pictures: { block: string; caption: string }[]
 }

@@ -37,12 +37,11 @@ export async function load(contents: Contents): Promise<Data> {
   const classes = (found: Float32Array | null): Int32Array | null =>
     found && Int32Array.from(found, (value) => (value >= contents.classes.length ? -1 : value))
   const names = Object.keys(contents.scores).filter((name) => `score_${name}` in arrays)
-  const [codes, scales, labels, predicted, index, middle, axes, draws, frames, frameLabels, ...scores] = await Promise.all([
+  const [codes, scales, labels, predicted, middle, axes, draws, frames, frameLabels, ...scores] = await Promise.all([
     read('codes'),
     maybe('scales'),
     maybe('labels'),
     maybe('predicted'),
-    read('index'),
     read('middle'),
     read('axes'),
     read('draws'),
@@ -57,7 +56,7 @@ export async function load(contents: Contents): Promise<Data> {
     scales,
     labels: classes(labels),
     predicted: classes(predicted),
-    index,
+    index: Float32Array.from({ length: contents.points.count }, (_, i) => i * contents.points.step),
     scores: summed(Object.fromEntries(names.map((name, k) => [name, scores[k]]))),
     middle,
     axes,

@@ -18,14 +18,16 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 }
 
 /** A canvas for one picture of the model, with a name for those who cannot see it. */
-export const picture = (name: string, kind = ''): HTMLCanvasElement => h('canvas', { class: `picture ${kind}`, role: 'img', 'aria-label': name, width: 1, height: 1 })
+export const picture = (name: string, kind = ''): HTMLCanvasElement =>
+  h('canvas', { class: `picture ${kind}`, role: 'img', 'aria-label': name, width: 1, height: 1 })
 
 /** A number as people read it, with a true minus. */
 export const number = (value: number, digits = 1): string =>
   value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace('-', '−')
 
 /** A picture with what it is below it. */
-export const figure = (shown: HTMLElement, ...caption: (Node | string)[]): HTMLElement => h('figure', {}, shown, h('figcaption', {}, ...caption))
+export const figure = (shown: HTMLElement, ...caption: (Node | string)[]): HTMLElement =>
+  h('figure', {}, shown, h('figcaption', {}, ...caption))
 
 /** A function that is run at the next picture of the screen, once, however often it is asked for until then. */
 export function calmly(run: () => void): () => void {

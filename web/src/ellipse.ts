@@ -29,7 +29,13 @@ export function shadow(plane: Plane, scale: ArrayLike<number>): Shadow {
 }
 
 /** Traces the ellipse of so many deviations around a place of the plane. */
-export function trace(context: CanvasRenderingContext2D, view: View, [x, y]: [number, number], [a, b, c]: Shadow, deviations: number): void {
+export function trace(
+  context: CanvasRenderingContext2D,
+  view: View,
+  [x, y]: [number, number],
+  [a, b, c]: Shadow,
+  deviations: number,
+): void {
   const steps = 72
   context.beginPath()
   for (let k = 0; k < steps; k++) {

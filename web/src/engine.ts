@@ -52,7 +52,12 @@ export class Engine {
   ) {
     this.worker = new Worker(URL.createObjectURL(new Blob([program], { type: 'text/javascript' })))
     this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.answered(data)
-    this.worker.onerror = (event) => this.answered({ id: this.busy?.question.id ?? -1, outputs: {}, error: event.message })
+    this.worker.onerror = (event) =>
+      this.answered({
+        id: this.busy?.question.id ?? -1,
+        outputs: {},
+        error: event.message || 'the browser starts no worker here',
+      })
   }
 
   /** Starts the runtime and reads the decoder. */
@@ -72,7 +77,12 @@ export class Engine {
    * @param label the class to decode in, for a model that knows labels: one for all, or one each
    * @returns greys in [0, 1], (N, C, H, W), or null where something newer was asked
    */
-  async decode(z: Float32Array, slot: string, label: number | number[] = 0, rank: number = SOON): Promise<Float32Array | null> {
+  async decode(
+    z: Float32Array,
+    slot: string,
+    label: number | number[] = 0,
+    rank: number = SOON,
+  ): Promise<Float32Array | null> {
     const count = z.length / this.contents.model.latents
     const labels = typeof label === 'number' ? Array<number>(count).fill(label) : label
     const values = settled(z, this.contents.model)
@@ -89,7 +99,9 @@ export class Engine {
    * @param label the class of the image, for a model that is told it
    */
   async encode(images: Float32Array, slot: string, label = 0): Promise<Posterior | null> {
-    this.encoder ??= bytes('encoder').then(({ buffer }) => this.ask('encoder', SOON, { kind: 'encoder', id: 0, encoder: buffer }, [buffer]))
+    this.encoder ??= bytes('encoder').then(({ buffer }) =>
+      this.ask('encoder', SOON, { kind: 'encoder', id: 0, encoder: buffer }, [buffer]),
+    )
     await this.encoder
     const values = images.slice()
     const question: Question = { kind: 'encode', id: 0, values, shape: [1, ...this.contents.shape], labels: [label] }
@@ -104,7 +116,8 @@ export class Engine {
 
   private ask(slot: string, rank: number, question: Question, transfer: Transferable[]): Promise<Answer | null> {
     return new Promise((resolve, reject) => {
-      const settle = (answer: Answer | null): void => (answer?.error ? reject(new Error(answer.error)) : resolve(answer))
+      const settle = (answer: Answer | null): void =>
+        answer?.error ? reject(new Error(answer.error)) : resolve(answer)
       for (let i = this.waiting.length - 1; i >= 0; i--) {
         if (this.waiting[i].slot === slot) this.waiting.splice(i, 1)[0].settle(null)
       }

@@ -19,14 +19,23 @@ export function fallback(contents: Contents, lacking: string): void {
   const note = `This browser has no ${lacking}, so it cannot run the model.${rest} Firefox, Chrome, Edge and Safari of 2023 or later show the whole page.`
   const figures = contents.pictures.map(({ block, caption }) => {
     const text = document.getElementById(`block-${block}`)?.textContent ?? ''
-    return h('figure', {}, h('img', { src: `data:image/png;base64,${text}`, alt: caption }), h('figcaption', {}, caption))
+    return h(
+      'figure',
+      {},
+      h('img', { src: `data:image/webp;base64,${text}`, alt: caption }),
+      h('figcaption', {}, caption),
+    )
   })
-  document.getElementById('app')?.replaceChildren(h('div', { class: 'static' }, h('p', { class: 'warning', role: 'alert' }, note), ...figures))
+  document
+    .getElementById('app')
+    ?.replaceChildren(h('div', { class: 'static' }, h('p', { class: 'warning', role: 'alert' }, note), ...figures))
 }
 
 /** The model once it runs; or nothing, and `contents.model.missing` says why not. */
 export async function started(contents: Contents, starting: Promise<Engine>): Promise<Engine | null> {
-  const late = new Promise<never>((_, reject) => setTimeout(reject, PATIENCE, new Error(`it did not start within ${PATIENCE / 1000} seconds`)))
+  const late = new Promise<never>((_, reject) =>
+    setTimeout(reject, PATIENCE, new Error(`it did not start within ${PATIENCE / 1000} seconds`)),
+  )
   try {
     return await Promise.race([starting, late])
   } catch (error) {
@@ -35,12 +44,16 @@ export async function started(contents: Contents, starting: Promise<Engine>): Pr
   }
 }
 
-/** An error in words. A worker that the page's rules forbid is told of without any. */
-const reason = (error: unknown): string => {
+/** An error in words, of which the first tell the reason. */
+function reason(error: unknown): string {
   const text = (error instanceof Error ? error.message : String(error)).replace(/^(Uncaught )?(Error: )+/, '')
-  return !text || text === 'undefined' ? 'the browser does not let it start a worker' : text
+  return text.length > 200 ? `${text.slice(0, 200)} ...` : text
 }
 
 /** Says that there is no model, and what is left. */
 export const without = (why: string): HTMLElement =>
-  h('p', { class: 'warning' }, `The model does not run on this page (${why}). The map and how training went are here all the same.`)
+  h(
+    'p',
+    { class: 'warning' },
+    `The model does not run on this page (${why}). The map and how training went are here all the same.`,
+  )

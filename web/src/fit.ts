@@ -24,18 +24,28 @@ export function fitted(image: ImageData, { shape, model }: Contents): Float32Arr
   const [channels, height, width] = shape
   const clear = channels % 2 === 0
   const given = clear ? weighted(image) : overWhite(image)
-  const sized = model.fit === 'pad' ? padded(given, width, height) : scaled(given, width, height, kept(given, width, height, model.fit))
+  const sized =
+    model.fit === 'pad'
+      ? padded(given, width, height)
+      : scaled(given, width, height, kept(given, width, height, model.fit))
   const { planes } = clear ? unweighted(sized) : sized
   const colours = channels > 2 ? planes.slice(0, 3) : [luma(planes)]
   const chosen = clear ? [...colours, planes[3]] : colours
   const out = new Float32Array(channels * height * width)
-  chosen.forEach((plane, c) => out.set(plane.map((value) => byte(value) / 255), c * height * width))
+  chosen.forEach((plane, c) =>
+    out.set(
+      plane.map((value) => byte(value) / 255),
+      c * height * width,
+    ),
+  )
   return out
 }
 
 /** What crop keeps: as much as has the wanted proportions, around the middle. All others keep everything. */
 function kept({ width, height }: Planes, wide: number, tall: number, fit: string): Size {
-  return fit === 'stretch' ? [width, height] : [Math.min(width, (height * wide) / tall), Math.min(height, (width * tall) / wide)]
+  return fit === 'stretch'
+    ? [width, height]
+    : [Math.min(width, (height * wide) / tall), Math.min(height, (width * tall) / wide)]
 }
 
 /** Scaled to fit into the size, in the middle of the mean colour of its border. */
@@ -55,15 +65,20 @@ function padded(given: Planes, width: number, height: number): Planes {
 
 /** The outermost values of a plane. */
 export function border(plane: ArrayLike<number>, width: number, height: number): number[] {
-  return Array.from(plane).filter((_, i) => i < width || i >= width * (height - 1) || i % width === 0 || i % width === width - 1)
+  return Array.from(plane).filter(
+    (_, i) => i < width || i >= width * (height - 1) || i % width === 0 || i % width === width - 1,
+  )
 }
 
-export const mean = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + value, 0) / values.length
+export const mean = (values: ArrayLike<number>): number =>
+  Array.from(values).reduce((sum, value) => sum + value, 0) / values.length
 
 // Channels
 
 function separated({ data, width, height }: ImageData, each: (i: number, c: number) => number, count: number): Planes {
-  const planes = Array.from({ length: count }, (_, c) => Float32Array.from({ length: data.length / 4 }, (_, i) => each(4 * i, c)))
+  const planes = Array.from({ length: count }, (_, c) =>
+    Float32Array.from({ length: data.length / 4 }, (_, i) => each(4 * i, c)),
+  )
   return { width, height, planes }
 }
 
@@ -81,7 +96,9 @@ function weighted(image: ImageData): Planes {
 
 function unweighted({ width, height, planes }: Planes): Planes {
   const alpha = planes[3]
-  const colours = planes.slice(0, 3).map((plane) => plane.map((value, i) => (Math.round(alpha[i]) > 0 ? byte(value / alpha[i]) : 0)))
+  const colours = planes
+    .slice(0, 3)
+    .map((plane) => plane.map((value, i) => (Math.round(alpha[i]) > 0 ? byte(value / alpha[i]) : 0)))
   return { width, height, planes: [...colours, alpha] }
 }
 
@@ -119,7 +136,12 @@ function taps(size: number, length: number, all: number): Taps[] {
 }
 
 /** The middle of it resampled, first along rows. Three planes are bytes, rounded after each direction; with alpha not. */
-function scaled(given: Planes, width: number, height: number, [wide, tall]: Size = [given.width, given.height]): Planes {
+function scaled(
+  given: Planes,
+  width: number,
+  height: number,
+  [wide, tall]: Size = [given.width, given.height],
+): Planes {
   const across = taps(width, wide, given.width)
   const down = taps(height, tall, given.height)
   const round = given.planes.length === 3 ? byte : (value: number): number => value
@@ -131,7 +153,14 @@ function scaled(given: Planes, width: number, height: number, [wide, tall]: Size
 }
 
 /** One direction: `lines` lines whose starts are `apart` apart, with pixels `step` apart; the result lies alike. */
-function along(plane: Float32Array, all: Taps[], lines: number, apart: number, step: number, round: (value: number) => number): Float32Array {
+function along(
+  plane: Float32Array,
+  all: Taps[],
+  lines: number,
+  apart: number,
+  step: number,
+  round: (value: number) => number,
+): Float32Array {
   const out = new Float32Array(lines * all.length)
   const outApart = step === 1 ? all.length : 1
   for (let line = 0; line < lines; line++) {

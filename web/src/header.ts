@@ -8,10 +8,15 @@ import type { Store } from './store'
 
 /** Fills the header, and says how large pictures are: a pixel of the model's is a whole number of the screen's. */
 export function header(contents: Contents): void {
-  const found = document.querySelector('body > header') ?? document.body.insertBefore(h('header'), document.body.firstChild)
+  const found =
+    document.querySelector('body > header') ?? document.body.insertBefore(h('header'), document.body.firstChild)
   const title = h('h1', {}, `${contents.run}: `, h('span', { class: 'long' }, 'the latent space of '), contents.title)
   const facts = h('dl', { class: 'facts', 'aria-label': 'the model', tabindex: 0 }, ...made(contents))
-  found.replaceChildren(h('div', { class: 'head' }, title, h('p', { class: 'caption' }, contents.caption)), facts, h('div', { class: 'acts' }))
+  found.replaceChildren(
+    h('div', { class: 'head' }, title, h('p', { class: 'caption' }, contents.caption)),
+    facts,
+    h('div', { class: 'acts' }),
+  )
   const [channels, height, width] = contents.shape
   document.body.classList.toggle('alpha', channels % 2 === 0)
   for (const [name, side] of Object.entries({ small: 56, picture: 112, large: 168 })) {
@@ -69,9 +74,22 @@ export function footer(contents: Contents): void {
     h(
       'div',
       {},
-      h('p', {}, `vaescope ${contents.version} wrote this page from the run ${contents.run}: `, h('code', {}, `vaescope explore ${contents.run}`)),
-      h('p', {}, `It shows ${number(count, 0)} of ${number(of, 0)} ${split} images, and holds the encoder, the decoder and what runs them.`),
-      h('p', {}, 'The weights have half precision here, so that numbers may differ from those of the run in the fourth digit.'),
+      h(
+        'p',
+        {},
+        `vaescope ${contents.version} wrote this page from the run ${contents.run}: `,
+        h('code', {}, `vaescope explore ${contents.run}`),
+      ),
+      h(
+        'p',
+        {},
+        `It shows ${number(count, 0)} of ${number(of, 0)} ${split} images, and holds the encoder, the decoder and what runs them.`,
+      ),
+      h(
+        'p',
+        {},
+        'The weights have half precision here, so that numbers may differ from those of the run in the fourth digit.',
+      ),
       ...NOTICES.map((notice) => h('p', {}, notice)),
       h('p', { class: 'soft' }, MIT),
     ),

@@ -17,7 +17,8 @@ export function settled(z: ArrayLike<number>, { support, latents }: Contents['mo
 }
 
 /** The number, from 0, of the level of a code that is nearest to a value. */
-export const place = (value: number, levels: number): number => Math.min(levels - 1, Math.max(0, Math.round(((value + 1) * (levels - 1)) / 2)))
+export const place = (value: number, levels: number): number =>
+  Math.min(levels - 1, Math.max(0, Math.round(((value + 1) * (levels - 1)) / 2)))
 
 /** The value of a level: they lie evenly from -1 to 1. */
 export const level = (number: number, levels: number): number => (2 * number) / (levels - 1) - 1
@@ -42,7 +43,8 @@ export function turned(z: ArrayLike<number>, d: number, value: number): Row {
 }
 
 /** The centre of the posterior of a point. */
-export const row = ({ codes, latents }: Data, point: number): Row => codes.slice(point * latents, (point + 1) * latents) as Row
+export const row = ({ codes, latents }: Data, point: number): Row =>
+  codes.slice(point * latents, (point + 1) * latents) as Row
 
 /** The centres of the posteriors of some points, row by row. */
 export function rows(data: Data, points: number[]): Row {

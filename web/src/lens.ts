@@ -2,9 +2,10 @@
 // reconstructed. Its height never changes, and it draws at most once for each picture of the screen.
 
 import type { App } from './app'
+import type { Contents } from './contents'
 import { calmly, figure, h, number, picture } from './dom'
 import { settled } from './latents'
-import { draw, lacking, pointName, reconstruct, tag } from './points'
+import { draw, pointName, reconstruct, tag } from './points'
 
 /** So many latents are written out. */
 const FEW = 4
@@ -22,7 +23,8 @@ function fit({ contents }: App, width: number): void {
   const [, high, wide] = contents.shape
   const [side, sharp] = [Math.max(high, wide), devicePixelRatio]
   const room = (width - GAPS) / 3 / side
-  const factor = Math.min(Math.max(1, Math.round(112 / side)), Math.floor(room * sharp) / sharp || room)
+  const most = Math.max(1, Math.round(Math.max(112, 0.16 * innerHeight) / side))
+  const factor = Math.min(most, Math.floor(room * sharp) / sharp || room)
   document.documentElement.style.setProperty('--lens-w', `${factor * wide}px`)
   document.documentElement.style.setProperty('--lens-h', `${factor * high}px`)
 }
@@ -35,34 +37,44 @@ function here(app: App): HTMLElement {
   const place = h('p', { class: 'said number' })
   const decode = calmly(async () => {
     const { z, label } = store.now
-    place.replaceChildren(words([...settled(z, contents.model)]))
+    place.replaceChildren(words([...settled(z, contents.model)], contents.model.support))
     const image = await engine?.decode(Float32Array.from(z), 'lens', label)
     if (!image) return
     draw(app, canvas, image)
-    time.replaceChildren(`${number(engine?.times.at(-1) ?? 0)} ms`)
+    // the first run of a program takes longer than all others
+    const times = engine?.times ?? []
+    time.replaceChildren(times.length > 1 ? `${number(times[times.length - 1])} ms` : '')
   })
   store.on(['z', 'label'], decode)
-  const shown = figure(canvas, 'decoded ', time)
-  return h('div', { class: 'here' }, shown, engine ? place : h('p', { class: 'said', title: lacking(app) }, lacking(app)))
+  return h('div', { class: 'here' }, engine && figure(canvas, 'decoded ', time), place)
 }
 
 /** Latents as short numbers, or how many there are and how far from 0. */
-export const words = (z: number[]): string =>
-  z.length > FEW
-    ? `${z.length} latents,\nlength ${number(Math.hypot(...z), 2)}`
-    : z.map((value) => number(value, 2)).join(', ')
+function words(z: number[], support: Contents['model']['support']): string {
+  if (z.length <= FEW) return z.map((value) => number(value, 2)).join(', ')
+  return `${z.length} latents,\n${typeof support === 'number' ? `${support} levels each` : `length ${number(Math.hypot(...z), 2)}`}`
+}
 
 /** The point under the pointer, or else the one that was clicked. */
 function point(app: App): HTMLElement {
   const { store, album, engine } = app
   const [original, made] = [picture('image of the point'), picture('its reconstruction')]
   const said = h('p', { class: 'said' })
-  const figures = h('div', { class: 'pair' }, album && figure(original, 'image'), engine && figure(made, 'reconstruction'))
+  const figures = h(
+    'div',
+    { class: 'pair' },
+    album && figure(original, 'image'),
+    engine && figure(made, 'reconstruction'),
+  )
   const find = calmly(async () => {
     const { hovered, selected } = store.now
     const found = hovered ?? selected
     figures.classList.toggle('empty', found === null)
-    said.replaceChildren(...(found === null ? ['Point at a dot of the map: its image and its reconstruction appear here.'] : facts(app, found)))
+    said.replaceChildren(
+      ...(found === null
+        ? ['Point at a dot of the map: its image and its reconstruction appear here.']
+        : facts(app, found)),
+    )
     if (found === null) return
     original.setAttribute('aria-label', `image of ${pointName(app, found)}`)
     made.setAttribute('aria-label', `reconstruction of ${pointName(app, found)}`)
@@ -78,7 +90,9 @@ function point(app: App): HTMLElement {
 function facts(app: App, found: number): (Node | string)[] {
   const { data, contents } = app
   const names = ['elbo', 'error'].filter((name) => name in data.scores)
-  const scores = names.map((name) => `${name === 'elbo' ? 'ELBO' : 'error'} ${number(data.scores[name][found], name === 'elbo' ? 1 : 3)}`)
+  const scores = names.map(
+    (name) => `${name === 'elbo' ? 'ELBO' : 'error'} ${number(data.scores[name][found], name === 'elbo' ? 1 : 3)}`,
+  )
   const title = names.map((name) => `${contents.scores[name].title} in ${contents.scores[name].unit}`).join(', ')
   return [tag(app, found), h('span', { class: 'number soft', title }, scores.join(' · '))]
 }

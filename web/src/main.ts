@@ -22,7 +22,15 @@ import { restore, share } from './share'
 import { Store } from './store'
 import { tabs } from './tabs'
 
-const PANELS: ((app: App) => Panel | null)[] = [decodePanel, pointPanel, regionPanel, walkPanel, timePanel, yoursPanel, samplePanel]
+const PANELS: ((app: App) => Panel | null)[] = [
+  decodePanel,
+  pointPanel,
+  regionPanel,
+  walkPanel,
+  timePanel,
+  yoursPanel,
+  samplePanel,
+]
 
 async function start(): Promise<void> {
   const contents = read()
@@ -35,15 +43,31 @@ async function start(): Promise<void> {
   app.map = map
   const panels = PANELS.map((make) => make(app)).filter((panel) => panel !== null)
   const status = h('p', { class: 'status', role: 'status', 'aria-live': 'polite' })
-  app.say = (text) => status.replaceChildren(text)
+  app.say = (text) => told(status, text)
   const warning = contents.model.missing ? without(contents.model.missing) : null
-  const side = h('aside', { class: 'side', 'aria-label': 'what the model makes of it' }, warning, lens(app), tabs(app, panels), status)
+  const side = h(
+    'aside',
+    { class: 'side', 'aria-label': 'what the model makes of it' },
+    warning,
+    lens(app),
+    tabs(app, panels),
+  )
   document.getElementById('app')?.replaceChildren(map.element, side)
+  document.body.append(status)
   acts(app.store)
   document.body.classList.add('ready')
   map.redraw()
   share(app)
   Object.assign(globalThis, { vaescope: { app, ready: performance.now() } })
+}
+
+let leaving = 0
+
+/** Tells something for a while, long enough to be read. */
+function told(status: HTMLElement, text: string): void {
+  clearTimeout(leaving)
+  status.textContent = text
+  leaving = window.setTimeout(() => status.replaceChildren(), 4000 + 60 * text.length)
 }
 
 /** Everything that is read. The model comes first, as it compiles in a thread of its own while the rest is unpacked. */
@@ -57,5 +81,7 @@ async function gathered(contents: Contents): Promise<App> {
 
 start().catch((error: unknown) => {
   console.error(error)
-  document.getElementById('app')?.replaceChildren(h('p', { class: 'warning', role: 'alert' }, `This page could not be set up: ${String(error)}`))
+  document
+    .getElementById('app')
+    ?.replaceChildren(h('p', { class: 'warning', role: 'alert' }, `This page could not be set up: ${String(error)}`))
 })

@@ -19,7 +19,12 @@ export function imageData(values: ArrayLike<number>, shape: readonly [number, nu
 }
 
 /** The difference of two images, the mean over channels, in blue and red around white; `most` has the full colour. */
-export function differenceData(made: ArrayLike<number>, real: ArrayLike<number>, shape: readonly [number, number, number], most = 1): ImageData {
+export function differenceData(
+  made: ArrayLike<number>,
+  real: ArrayLike<number>,
+  shape: readonly [number, number, number],
+  most = 1,
+): ImageData {
   const [channels, height, width] = shape
   const out = new ImageData(width, height)
   const size = height * width
@@ -33,7 +38,8 @@ export function differenceData(made: ArrayLike<number>, real: ArrayLike<number>,
 
 /** Shows an image on a canvas of its size; style enlarges it, and `image-rendering: pixelated` keeps its pixels. */
 export function show(canvas: HTMLCanvasElement, data: ImageData): void {
-  if (canvas.width !== data.width || canvas.height !== data.height) Object.assign(canvas, { width: data.width, height: data.height })
+  if (canvas.width !== data.width || canvas.height !== data.height)
+    Object.assign(canvas, { width: data.width, height: data.height })
   canvas.getContext('2d')?.putImageData(data, 0, 0)
 }
 
@@ -52,13 +58,30 @@ export class Album {
   }
 
   /** Draws one onto a canvas, by default over all of it and with its pixels kept. */
-  draw(context: CanvasRenderingContext2D, number: number, x = 0, y = 0, width = context.canvas.width, height = context.canvas.height): void {
+  draw(
+    context: CanvasRenderingContext2D,
+    number: number,
+    x = 0,
+    y = 0,
+    width = context.canvas.width,
+    height = context.canvas.height,
+  ): void {
     const { sheets } = this
     const place = number % sheets.each
     const left = (place % sheets.columns) * sheets.width
     const top = Math.floor(place / sheets.columns) * sheets.height
     context.imageSmoothingEnabled = false
-    context.drawImage(this.drawn[Math.floor(number / sheets.each)], left, top, sheets.width, sheets.height, x, y, width, height)
+    context.drawImage(
+      this.drawn[Math.floor(number / sheets.each)],
+      left,
+      top,
+      sheets.width,
+      sheets.height,
+      x,
+      y,
+      width,
+      height,
+    )
   }
 
   /** Shows one on a canvas. */
@@ -92,7 +115,9 @@ export class Album {
 
   private scratch(width: number, height: number): CanvasRenderingContext2D {
     if (this.kept?.canvas.width !== width || this.kept.canvas.height !== height) {
-      this.kept = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true }) as unknown as CanvasRenderingContext2D
+      this.kept = new OffscreenCanvas(width, height).getContext('2d', {
+        willReadFrequently: true,
+      }) as unknown as CanvasRenderingContext2D
     }
     return this.kept
   }

@@ -6,16 +6,23 @@ import { type Neighbour, row, rows } from './latents'
 import { imageData, show } from './pictures'
 
 /** The name of the class of a point, nothing where it is not known. */
-export const className = ({ contents, data }: App, point: number): string => contents.classes[data.labels?.[point] ?? -1] ?? ''
+export const className = ({ contents, data }: App, point: number): string =>
+  contents.classes[data.labels?.[point] ?? -1] ?? ''
 
 /** Which image of the split it is, as in `test image 4,512`. */
-export const imageName = ({ contents, data }: App, point: number): string => `${contents.points.split} image ${number(data.index[point], 0)}`
+export const imageName = ({ contents, data }: App, point: number): string =>
+  `${contents.points.split} image ${number(data.index[point], 0)}`
 
-export const pointName = (app: App, point: number): string => [className(app, point), imageName(app, point)].filter(Boolean).join(', ')
+export const pointName = (app: App, point: number): string =>
+  [className(app, point), imageName(app, point)].filter(Boolean).join(', ')
 
 /** The colour of a class, as on the map, before its name. */
 export const swatch = ({ contents }: App, label: number): HTMLElement =>
-  h('span', { class: 'swatch', style: `background: ${contents.colours[label] ?? 'transparent'}`, 'aria-hidden': 'true' })
+  h('span', {
+    class: 'swatch',
+    style: `background: ${contents.colours[label] ?? 'transparent'}`,
+    'aria-hidden': 'true',
+  })
 
 /** The name of a point with the colour of its class. */
 export function tag(app: App, point: number): HTMLElement {
@@ -30,9 +37,9 @@ export function labelOf({ data, store }: App, point: number): number {
   return known < 0 ? store.now.label : known
 }
 
-/** Why nothing is decoded, nothing where the model runs. */
-export const lacking = ({ contents, engine }: App): string =>
-  engine ? '' : `The model does not run in this page${contents.model.missing ? `: ${contents.model.missing}` : ''}.`
+/** That nothing is decoded, nothing where the model runs. Why is told above the map. */
+export const lacking = ({ engine }: App): string =>
+  engine ? '' : 'The model does not run on this page, so nothing is decoded.'
 
 /** What the model makes of a point from the centre of its posterior, on a canvas; its greys, if nothing newer was asked. */
 export async function reconstruct(app: App, point: number, slot: string): Promise<Float32Array | null> {
@@ -54,7 +61,12 @@ export function thumbs(app: App, points: number[], slot: string, notes: string[]
     const said = [className(app, point), notes[k]].filter(Boolean)
     const go = (): void => app.store.set({ selected: point, tab: 'point' })
     const name = [pointName(app, point), notes[k]].filter(Boolean).join(', ')
-    return h('button', { class: 'thumb', title: name, 'aria-label': name, onclick: go }, canvases[k], ...said.map((text) => h('span', {}, text)))
+    return h(
+      'button',
+      { class: 'thumb', title: name, 'aria-label': name, onclick: go },
+      canvases[k],
+      ...said.map((text) => h('span', {}, text)),
+    )
   })
   if (app.album) points.forEach((point, k) => app.album?.show(canvases[k], point))
   else if (points.length) void made(app, points, canvases, slot)
@@ -62,7 +74,11 @@ export function thumbs(app: App, points: number[], slot: string, notes: string[]
 }
 
 async function made(app: App, points: number[], canvases: HTMLCanvasElement[], slot: string): Promise<void> {
-  const images = await app.engine?.decode(rows(app.data, points), slot, points.map((point) => labelOf(app, point)))
+  const images = await app.engine?.decode(
+    rows(app.data, points),
+    slot,
+    points.map((point) => labelOf(app, point)),
+  )
   if (images) canvases.forEach((canvas, k) => draw(app, canvas, images, k))
 }
 

@@ -14,7 +14,13 @@ const logit = (share: number): number => Math.log(share / (1 - share))
 
 /** The y at an x, by straight lines through points with rising xs. */
 function between(xs: number[], ys: number[], x: number): number {
-  const k = Math.min(xs.length - 2, Math.max(0, xs.findLastIndex((left) => left <= x)))
+  const k = Math.min(
+    xs.length - 2,
+    Math.max(
+      0,
+      xs.findLastIndex((left) => left <= x),
+    ),
+  )
   const width = xs[k + 1] - xs[k]
   return width ? ys[k] + ((ys[k + 1] - ys[k]) * (x - xs[k])) / width : ys[k]
 }

@@ -26,7 +26,8 @@ const TABS: State['tab'][] = ['decode', 'point', 'region', 'walk', 'time', 'your
 const TOOLS: State['tool'][] = ['decode', 'pan', 'lasso', 'anchor']
 
 const plain = (value: number, digits = 2): string => String(Number(value.toFixed(digits)))
-const row = (values: ArrayLike<number>, digits = 2): string => Array.from(values, (value) => plain(value, digits)).join()
+const row = (values: ArrayLike<number>, digits = 2): string =>
+  Array.from(values, (value) => plain(value, digits)).join()
 
 /** A row of finite numbers, if it is one of so many. */
 function numbers(text: string, count?: number): number[] | undefined {
@@ -40,7 +41,10 @@ function places(text: string, bound: number, count?: number): number[] | undefin
   return found?.every((value) => Number.isInteger(value) && value >= 0 && value < bound) ? found : undefined
 }
 
-const oneOf = <T extends string>(all: readonly T[]) => (text: string): T | undefined => all.find((one) => one === text)
+const oneOf =
+  <T extends string>(all: readonly T[]) =>
+  (text: string): T | undefined =>
+    all.find((one) => one === text)
 const yes = (name: string): Entry<boolean> => ({
   name,
   write: (value) => (value ? '1' : '0'),
@@ -68,18 +72,29 @@ const ENTRIES: Entries = {
     read: (text, _, { latents }) => numbers(text, latents),
   },
   label: { name: 'label', write: String, read: (text, { classes }) => places(text, classes.length, 1)?.[0] },
-  selected: { name: 'sel', write: (selected) => (selected === null ? null : String(selected)), read: (text, _, { count }) => places(text, count, 1)?.[0] },
+  selected: {
+    name: 'sel',
+    write: (selected) => (selected === null ? null : String(selected)),
+    read: (text, _, { count }) => places(text, count, 1)?.[0],
+  },
   tool: { name: 'tool', write: String, read: oneOf(TOOLS) },
   anchors: {
     name: 'anchors',
     write: (anchors) => (anchors.flat().length > MOST ? null : anchors.map((one) => row(one)).join(';')),
     read(text, _, { latents }) {
-      const found = text.split(';').slice(0, 4).map((part) => numbers(part, latents))
+      const found = text
+        .split(';')
+        .slice(0, 4)
+        .map((part) => numbers(part, latents))
       return found.every((one) => one !== undefined) ? found : undefined
     },
   },
   route: { name: 'route', write: String, read: oneOf(['straight', 'sphere']) },
-  frame: { name: 'frame', write: (frame) => (frame === null ? null : String(frame)), read: (text, { travel }) => places(text, travel?.numbers.length ?? 0, 1)?.[0] },
+  frame: {
+    name: 'frame',
+    write: (frame) => (frame === null ? null : String(frame)),
+    read: (text, { travel }) => places(text, travel?.numbers.length ?? 0, 1)?.[0],
+  },
   temperature: { name: 'temperature', write: (value) => plain(value), read: readTemperature },
   explain: yes('explain'),
 }
@@ -142,14 +157,19 @@ function told(contents: Contents, data: Data): Partial<State> {
 }
 
 /** The state to begin with: what the address says, and defaults. */
-export const restore = (contents: Contents, data: Data): State => ({ ...initial(contents, data), ...told(contents, data) })
+export const restore = (contents: Contents, data: Data): State => ({
+  ...initial(contents, data),
+  ...told(contents, data),
+})
 
 /** A state as the fragment of an address: what is not as at the beginning. */
 function written(now: Readonly<State>, begin: State): string {
   const parts = KEYS.flatMap((key) => {
     const entry = ENTRIES[key] as Entry<unknown>
     const text = entry.write(now[key])
-    return text === null || text === entry.write(begin[key]) ? [] : [`${entry.name}=${encodeURIComponent(text).replaceAll('%2C', ',').replaceAll('%3B', ';')}`]
+    return text === null || text === entry.write(begin[key])
+      ? []
+      : [`${entry.name}=${encodeURIComponent(text).replaceAll('%2C', ',').replaceAll('%3B', ';')}`]
   })
   return parts.join('&')
 }

@@ -5,13 +5,21 @@ import { h } from './dom'
 
 export function tabs(app: App, panels: Panel[]): HTMLElement {
   const buttons = panels.map(({ tab, title }) =>
-    h('button', { role: 'tab', id: `tab-${tab}`, 'aria-controls': `panel-${tab}`, onclick: () => app.store.set({ tab }) }, title),
+    h(
+      'button',
+      { role: 'tab', id: `tab-${tab}`, 'aria-controls': `panel-${tab}`, onclick: () => app.store.set({ tab }) },
+      title,
+    ),
   )
   const bodies = panels.map(({ tab, element }) =>
     h('section', { role: 'tabpanel', id: `panel-${tab}`, 'aria-labelledby': `tab-${tab}`, tabindex: 0 }, element),
   )
   const list = h('div', { role: 'tablist', 'aria-label': 'what to do' }, ...buttons)
-  const open = (): number => Math.max(0, panels.findIndex(({ tab }) => tab === app.store.now.tab))
+  const open = (): number =>
+    Math.max(
+      0,
+      panels.findIndex(({ tab }) => tab === app.store.now.tab),
+    )
   list.addEventListener('keydown', (event) => {
     const next = moved(event.key, open(), panels.length)
     if (next === null) return

@@ -15,7 +15,12 @@ async function start(question: Extract<Question, { kind: 'start' }>): Promise<vo
   // the encoder is wanted later than the first picture
 }
 
-async function run(half: 'encoder' | 'decoder', values: Float32Array, shape: number[], labels?: number[]): Promise<Record<string, Float32Array>> {
+async function run(
+  half: 'encoder' | 'decoder',
+  values: Float32Array,
+  shape: number[],
+  labels?: number[],
+): Promise<Record<string, Float32Array>> {
   const session = sessions[half]
   if (!session) throw new Error(`the ${half} is not there`)
   const feeds: Record<string, ort.Tensor> = {
@@ -33,10 +38,17 @@ onmessage = async ({ data: question }: MessageEvent<Question>): Promise<void> =>
   try {
     if (question.kind === 'start') await start(question)
     else if (question.kind === 'encoder') {
-      sessions.encoder = await ort.InferenceSession.create(new Uint8Array(question.encoder), { executionProviders: ['wasm'] })
+      sessions.encoder = await ort.InferenceSession.create(new Uint8Array(question.encoder), {
+        executionProviders: ['wasm'],
+      })
     } else {
       const begun = performance.now()
-      answer.outputs = await run(question.kind === 'decode' ? 'decoder' : 'encoder', question.values, question.shape, question.labels)
+      answer.outputs = await run(
+        question.kind === 'decode' ? 'decoder' : 'encoder',
+        question.values,
+        question.shape,
+        question.labels,
+      )
       answer.milliseconds = performance.now() - begun
     }
   } catch (error) {

@@ -22,6 +22,7 @@ VERBS = {
     "evaluate": ("evaluate", "measure a trained model: likelihood, reconstructions, latents, samples"),
     "compare": ("evaluate", "put trained models side by side: scores, noise, configs, curves"),
     "report": ("evaluate", "write a page with all that is known of a run"),
+    "explore": ("explore", "write a page in which the model runs, to walk in its latent space"),
     "data": ("data", "list, fetch or check image sets"),
     "export": ("travel", "write a trained model as ONNX or torch programs that need no vaescope"),
     "push": ("travel", "upload a run to the Hugging Face Hub"),

@@ -1,63 +1,138 @@
 """Encoder and decoder as ONNX programs with weights of half precision, which take half the room.
 
 The programs compute in single precision: a weight is widened when the runtime reads it. They are compared with the
-model before they are given away.
+model before they are given away, and keep their weights as they are where half precision is too little.
 """
 
-import logging
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from vaescope.export import Values, compare, decoder_module, describe, encoder_module, real_images, write
+from vaescope.data.images import ImageSet
+from vaescope.errors import RunError, UsageError
+from vaescope.export import Values, compare, decoder_module, describe, encoder_module, shown_images, write
 from vaescope.optional import hushed, needed
 from vaescope.run import Run
 
 TOLERANCES = {"encoder": 1e-2, "decoder": 1e-3}
 """The largest difference that a latent or a grey may have."""
 
+LARGE, HALF = 256, 6e4
+"""Weights with fewer numbers are left alone, and so are those beyond what half precision can hold."""
 
-def programs(run: Run) -> dict[str, bytes]:
-    """The two programs of a run, by the names ``encoder`` and ``decoder``, as ONNX files.
+HUSHED = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+
+def libraries() -> None:
+    """Looks for what a page needs beside vaescope.
 
     Raises:
-        UsageError: If a library is missing, or a part of the model has no such form.
-        RunError: If a program does not do what the model does.
+        UsageError: If a library is missing, with what to install.
     """
     needed("explore", "onnx", "onnxscript", "onnxruntime")
-    with hushed("torch.onnx", "torch.export", "onnxscript", "onnx_ir"), tempfile.TemporaryDirectory() as folder:
-        seen: Values = real_images(run, logging.getLogger(__name__).info)[0]
-        halves = {"encoder": encoder_module(run), "decoder": decoder_module(run)}
+
+
+def programs(run: Run, images: ImageSet) -> dict[str, bytes]:
+    """The two programs of a run, by the names ``encoder`` and ``decoder``, as ONNX files.
+
+    Args:
+        run: The run.
+        images: Its images: the programs are compared with the model on some of them.
+
+    Raises:
+        UsageError: If a part of the model has no such form, with its name.
+        RunError: If a program does not do what the model does.
+    """
+    with hushed(*HUSHED), tempfile.TemporaryDirectory() as folder:
+        seen = shown_images(run, images)[0]
+        encoder, decoder = encoder_module(run), decoder_module(run)
         with torch.no_grad():
-            module, example = halves["encoder"]
-            seen |= {"latents": module(**{name: seen[name] for name in example})["mean"]}
-        found = {}
-        for half, (module, example) in halves.items():
-            path = Path(folder) / f"{half}.onnx"
-            outputs = write("onnx", path, module, example, describe(run, half))
-            path.write_bytes(narrowed(path.read_bytes()))
-            compare("onnx", path, module, {name: seen[name] for name in example}, outputs, TOLERANCES[half])
-            found[half] = path.read_bytes()
-    return found
+            latents = encoder[0](**{name: seen[name] for name in encoder[1]})["mean"]
+        shown = seen | {"latents": latents}
+        halves = {"encoder": encoder, "decoder": decoder}
+        return {half: program(run, half, *made, shown, Path(folder)) for half, made in halves.items()}
 
 
-def narrowed(program: bytes) -> bytes:
-    """An ONNX file with its weights in half precision, each of which is cast to single precision before its use."""
+def program(run: Run, half: str, module: nn.Module, example: Values, seen: Values, folder: Path) -> bytes:
+    """One of the two programs.
+
+    Args:
+        run: The run.
+        half: Which it is.
+        module: What it is made of.
+        example: What to trace it with.
+        seen: What to compare it on, by the names of inputs.
+        folder: Where files may be for a while.
+    """
+    path, shown = folder / f"{half}.onnx", {name: seen[name] for name in example}
+    try:
+        outputs = write("onnx", path, module, example, describe(run, half))
+    except UsageError as error:
+        raise UsageError(f"{error}{culprit(module, example)}") from None
+    whole = path.read_bytes()
+    path.write_bytes(bare(whole, halved=True))
+    try:
+        compare("onnx", path, module, shown, outputs, TOLERANCES[half])
+    except RunError:
+        path.write_bytes(bare(whole, halved=False))
+        compare("onnx", path, module, shown, outputs, TOLERANCES[half])
+    return path.read_bytes()
+
+
+def bare(whole: bytes, halved: bool) -> bytes:
+    """An ONNX file without notes on how it was made, among which are the places of files on this machine.
+
+    Args:
+        whole: The file.
+        halved: Whether its weights are in half precision, each of which is cast to single precision before its use.
+    """
     onnx: Any = needed("explore", "onnx")
-    model = onnx.load_from_string(program)
-    graph = model.graph
+    model = onnx.load_from_string(whole)
+    nodes = [*(_casts(onnx, model.graph) if halved else []), *model.graph.node]
+    del model.graph.node[:], model.graph.value_info[:]
+    model.graph.node.extend(nodes)
+    for part in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer, model.graph):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _casts(onnx: Any, graph: Any) -> list[Any]:
+    """Halves the weights of a graph, and returns what widens them."""
     casts = []
     for weight in graph.initializer:
-        values = onnx.numpy_helper.to_array(weight)
-        if values.dtype != np.float32 or values.size < 256 or np.abs(values).max() > 6e4:
-            continue
-        name = weight.name
-        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return model.SerializeToString()
+        values, name = onnx.numpy_helper.to_array(weight), weight.name
+        if values.dtype == np.float32 and values.size >= LARGE and np.abs(values).max() < HALF:
+            weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    return casts
+
+
+def culprit(module: nn.Module, example: Values) -> str:
+    """Which layer of a module has no ONNX form, in words; nothing where each by itself has one.
+
+    Args:
+        module: The module.
+        example: Inputs to try it with, by name.
+    """
+    given: dict[str, tuple[Any, ...]] = {}
+    leaves = {name: part for name, part in module.named_modules() if not any(part.children())}
+    hooks = [
+        part.register_forward_pre_hook(lambda _, inputs, name=name: given.setdefault(name, inputs))
+        for name, part in leaves.items()
+    ]
+    with torch.no_grad():
+        module(**example)
+    for hook in hooks:
+        hook.remove()
+    for name, inputs in given.items():
+        try:
+            torch.onnx.export(leaves[name], inputs, dynamo=True, verbose=False)
+        except Exception:  # whatever stops an exporter, as for the whole
+            return f", because of its layer {name}, a {type(leaves[name]).__name__}"
+    return ""

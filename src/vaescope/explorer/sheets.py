@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from vaescope.explorer.blocks import Blocks
 
@@ -13,18 +15,37 @@ Array = np.ndarray
 SIDE = 4096
 """The largest side of a sheet, in pixels: what every browser can draw."""
 
+THUMBNAIL = 64
+"""The largest side of a picture on a sheet, in pixels. The model draws in full size."""
+
 QUALITY = 20
 """Of WebP: a picture of 28x28 takes about 110 bytes, a quarter of what it takes without loss."""
 
 
-def add_sheets(blocks: Blocks, name: str, images: Array, quality: int | None = QUALITY) -> dict[str, Any]:
+def thumbnails(greys: Tensor) -> Array:
+    """Images as the bytes of small pictures, each pixel the mean of those that it stands for.
+
+    Args:
+        greys: Images in [0, 1], with shape (N, C, H, W).
+
+    Returns:
+        Bytes, with shape (N, C, h, w) and h and w of at most 64.
+    """
+    height, width = greys.shape[-2:]
+    larger = max(height, width)
+    if larger > THUMBNAIL:
+        small = [max(1, round(side * THUMBNAIL / larger)) for side in (height, width)]
+        greys = interpolate(greys, small, mode="area")
+    return (255 * greys).round().byte().numpy()
+
+
+def add_sheets(blocks: Blocks, name: str, images: Array) -> dict[str, Any]:
     """Adds pictures, and says where they are.
 
     Args:
         blocks: The blocks of the page.
         name: What the blocks are called, with a number after it.
         images: Bytes, with shape (N, C, H, W).
-        quality: Of the compression, from 0 to 100, or nothing for one without loss.
 
     Returns:
         What the page is told: see ``Sheets`` in ``contents.ts``.
@@ -32,19 +53,12 @@ def add_sheets(blocks: Blocks, name: str, images: Array, quality: int | None = Q
     count, _, height, width = images.shape
     columns = min(count, SIDE // width)
     each = columns * (SIDE // height)
-    names = []
+    names: list[str] = []
     for start in range(0, count, each):
         names.append(f"{name}{len(names)}")
-        blocks.add(names[-1], encoded(sheet(images[start : start + each], columns), quality), packed="none")
-    return {
-        "blocks": names,
-        "height": height,
-        "width": width,
-        "columns": columns,
-        "each": each,
-        "count": count,
-        "exact": quality is None,
-    }
+        blocks.add(names[-1], webp(sheet(images[start : start + each], columns)), "none")
+    place = {"height": height, "width": width, "columns": columns, "each": each, "count": count}
+    return {"blocks": names, **place, "exact": False}
 
 
 def sheet(images: Array, columns: int) -> Array:
@@ -57,10 +71,10 @@ def sheet(images: Array, columns: int) -> Array:
     return grid.reshape(rows * height, columns * width, channels)
 
 
-def encoded(pixels: Array, quality: int | None) -> bytes:
+def webp(pixels: Array) -> bytes:
     """A WebP file of bytes with shape (H, W, C)."""
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[pixels.shape[2]]
-    image = Image.fromarray(pixels[..., 0] if mode == "L" else pixels, mode).convert("RGBA" if "A" in mode else "RGB")
+    image = Image.fromarray(pixels[..., 0] if mode == "L" else pixels, mode)
     file = io.BytesIO()
-    image.save(file, "WEBP", lossless=quality is None, quality=100 if quality is None else quality, method=4)
+    image.convert("RGBA" if "A" in mode else "RGB").save(file, "WEBP", quality=QUALITY, method=4)
     return file.getvalue()

@@ -71,7 +71,8 @@ export class Actions {
   /** Adds an anchor of the walk: the point there, with all of its latents, or the place itself. */
   anchor(left: number, top: number, reach: number): void {
     const { anchors } = this.app.store.now
-    if (anchors.length >= MOST_ANCHORS) return this.app.say(`A walk has ${MOST_ANCHORS} anchors at most: remove one first`)
+    if (anchors.length >= MOST_ANCHORS)
+      return this.app.say(`A walk has ${MOST_ANCHORS} anchors at most: remove one first`)
     const point = this.near(left, top, Math.min(reach, 5))
     const { codes, latents } = this.app.data
     const z = point === null ? this.under(left, top) : [...codes.subarray(point * latents, (point + 1) * latents)]
@@ -98,7 +99,11 @@ export class Actions {
     const region = this.map.nearest?.within(polygon) ?? []
     this.map.outline(region.length ? polygon : [])
     this.app.store.set(region.length ? { region, tab: 'region' } : { region })
-    this.app.say(region.length ? `${region.length.toLocaleString('en')} points are in the region` : 'There is no point in the region')
+    this.app.say(
+      region.length
+        ? `${region.length.toLocaleString('en')} points are in the region`
+        : 'There is no point in the region',
+    )
   }
 
   /** The next or previous point that is seen, in the order of the test set. */
@@ -117,7 +122,8 @@ export class Actions {
   jump(point: number): void {
     const { labels } = this.app.data
     const { hidden } = this.app.store.now
-    if (labels && hidden.includes(labels[point])) this.app.store.set({ hidden: hidden.filter((label) => label !== labels[point]) })
+    if (labels && hidden.includes(labels[point]))
+      this.app.store.set({ hidden: hidden.filter((label) => label !== labels[point]) })
     this.app.store.set({ frame: null })
     this.map.reveal([this.map.scene.places[2 * point], this.map.scene.places[2 * point + 1]])
     this.choose(point)

@@ -52,7 +52,12 @@ export function drawLeft(context: CanvasRenderingContext2D, view: View, name: st
 }
 
 function prepare(context: CanvasRenderingContext2D, theme: Theme): void {
-  Object.assign(context, { font: '12px system-ui, sans-serif', fillStyle: theme.soft, textAlign: 'center', textBaseline: 'middle' })
+  Object.assign(context, {
+    font: '12px system-ui, sans-serif',
+    fillStyle: theme.soft,
+    textAlign: 'center',
+    textBaseline: 'middle',
+  })
 }
 
 function turned(context: CanvasRenderingContext2D, x: number, y: number, text: string): void {

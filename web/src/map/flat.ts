@@ -59,7 +59,15 @@ function stamp(image: ImageData, places: Float32Array, colours: Uint8Array, view
 }
 
 /** Lays one disc over what is there. The colours of the picture are not multiplied by their opacity. */
-function blend(data: Uint8ClampedArray, start: number, width: number, disc: Disc, colours: Uint8Array, from: number, alpha: number): void {
+function blend(
+  data: Uint8ClampedArray,
+  start: number,
+  width: number,
+  disc: Disc,
+  colours: Uint8Array,
+  from: number,
+  alpha: number,
+): void {
   const own = (colours[from + 3] / 255) * alpha
   for (let row = 0, k = 0; row < disc.side; row++) {
     let at = start + row * width
@@ -79,6 +87,9 @@ function made(radius: number): Disc[] {
   return Array.from({ length: STEPS ** 2 }, (_, k) => {
     const middle = [side / 2 + ((k % STEPS) + 0.5) / STEPS, side / 2 + (Math.floor(k / STEPS) + 0.5) / STEPS]
     const far = (i: number): number => Math.hypot((i % side) + 0.5 - middle[0], Math.floor(i / side) + 0.5 - middle[1])
-    return { side, cover: Float32Array.from({ length: side ** 2 }, (_, i) => Math.min(1, Math.max(0, radius + 0.5 - far(i)))) }
+    return {
+      side,
+      cover: Float32Array.from({ length: side ** 2 }, (_, i) => Math.min(1, Math.max(0, radius + 0.5 - far(i)))),
+    }
   })
 }

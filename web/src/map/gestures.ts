@@ -42,7 +42,10 @@ export function gestures(app: App, map: WorldMapView): void {
     const at = spot(event)
     down.set(event.pointerId, at)
     const anchor = actions.anchorAt(...at, reach(event))
-    drag = down.size > 1 ? null : { deed: deed(event, anchor), start: at, last: at, path: [map.view.toPlane(...at)], moved: false, anchor }
+    drag =
+      down.size > 1
+        ? null
+        : { deed: deed(event, anchor), start: at, last: at, path: [map.view.toPlane(...at)], moved: false, anchor }
     if (drag?.deed === 'pan') canvas.classList.add('held')
     if (drag?.deed === 'decode') actions.hover(...at, reach(event))
   }
@@ -57,7 +60,8 @@ export function gestures(app: App, map: WorldMapView): void {
   const onDrag = (now: Drag, at: Spot, event: PointerEvent): void => {
     now.moved ||= Math.hypot(at[0] - now.start[0], at[1] - now.start[1]) > STILL
     if (!now.moved) return
-    if (now.deed === 'pan' || (now.deed === 'anchor' && event.pointerType === 'touch')) map.pan(at[0] - now.last[0], at[1] - now.last[1])
+    if (now.deed === 'pan' || (now.deed === 'anchor' && event.pointerType === 'touch'))
+      map.pan(at[0] - now.last[0], at[1] - now.last[1])
     if (now.deed === 'decode') actions.hover(...at, reach(event))
     if (now.deed === 'move anchor') actions.moveAnchor(now.anchor, ...at)
     if (now.deed === 'lasso') {
@@ -95,9 +99,13 @@ export function gestures(app: App, map: WorldMapView): void {
   canvas.addEventListener('pointerenter', () => actions.enter())
   canvas.addEventListener('pointerleave', () => !down.size && actions.leave())
   canvas.addEventListener('dblclick', () => app.store.now.tool !== 'anchor' && map.all())
-  canvas.addEventListener('wheel', (event) => {
-    event.preventDefault()
-    const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : 1
-    map.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015)), ...spot(event))
-  }, { passive: false })
+  canvas.addEventListener(
+    'wheel',
+    (event) => {
+      event.preventDefault()
+      const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : 1
+      map.zoom(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015)), ...spot(event))
+    },
+    { passive: false },
+  )
 }

@@ -5,7 +5,12 @@ import type { WorldMapView } from './map'
 
 const STEP = 10
 const REACH = 1e4
-const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
+const ARROWS: Record<string, [number, number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+}
 
 export const KEYS: [string, string][] = [
   ['arrows', 'move the crosshair, whose place is decoded'],
@@ -28,7 +33,12 @@ export function keys(app: App, map: WorldMapView): void {
 
   const rectangle = (): [number, number][] => {
     const [[ax, ay], [bx, by]] = [corner ?? here(), here()]
-    return [[ax, ay], [bx, ay], [bx, by], [ax, by]]
+    return [
+      [ax, ay],
+      [bx, ay],
+      [bx, by],
+      [ax, by],
+    ]
   }
 
   const arrow = ([dx, dy]: [number, number], event: KeyboardEvent): void => {

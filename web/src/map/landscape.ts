@@ -81,10 +81,17 @@ export class Landscape {
   }
 
   /** Edges are rounded to pixels of the screen, the same for neighbours: neither gaps nor seams. */
-  private drawTile(context: CanvasRenderingContext2D, view: View, ratio: number, key: string, canvas: OffscreenCanvas): void {
+  private drawTile(
+    context: CanvasRenderingContext2D,
+    view: View,
+    ratio: number,
+    key: string,
+    canvas: OffscreenCanvas,
+  ): void {
     const { level, column, row } = place(key)
     const [width, height] = this.size(level)
-    const edge = (k: number, l: number): number[] => view.toScreen(k * CELLS * width, -l * CELLS * height).map((value) => Math.round(value * ratio))
+    const edge = (k: number, l: number): number[] =>
+      view.toScreen(k * CELLS * width, -l * CELLS * height).map((value) => Math.round(value * ratio))
     const [left, top] = edge(column, row)
     const [right, bottom] = edge(column + 1, row + 1)
     if (right < 0 || bottom < 0 || left > view.width * ratio || top > view.height * ratio) return
@@ -111,7 +118,7 @@ export class Landscape {
     const cells: Cell[] = []
     for (let row = Math.floor(-top / height); row <= Math.floor(-bottom / height); row++) {
       for (let column = Math.floor(left / width); column <= Math.floor(right / width); column++) {
-        if (!this.tile({ level, column, row })?.done.has(spot(column, row))) cells.push({ level, column, row })
+        if (!this.has({ level, column, row })) cells.push({ level, column, row })
       }
     }
     const far = ({ column, row }: Cell): number => (column - middle[0]) ** 2 + (row - middle[1]) ** 2
@@ -122,7 +129,8 @@ export class Landscape {
   private async run(): Promise<void> {
     this.running = true
     try {
-      while (this.wanted.length) await this.next(this.wanted.splice(0, this.batch))
+      // a view that changed meanwhile may want again what has just come
+      while (this.wanted.length) await this.next(this.wanted.splice(0, this.batch).filter((cell) => !this.has(cell)))
       this.before = new Map()
       this.redraw()
     } catch (error) {
@@ -135,13 +143,16 @@ export class Landscape {
   private async next(cells: Cell[]): Promise<void> {
     const { engine, contents } = this.app
     const { ground, unit } = this
-    if (!engine || !ground) return
+    if (!engine || !ground || !cells.length) return
     const latents = contents.model.latents
     const z = new Float32Array(cells.length * latents)
     cells.forEach((cell, k) => z.set(ground.plane.up(...this.middle(cell), ground.at), k * latents))
     const images = await engine.decode(z, 'landscape', ground.label, LATER)
     if (!images || ground !== this.ground || unit !== this.unit) return
-    this.batch = Math.min(64, Math.max(1, Math.round((PATIENCE * cells.length) / Math.max(engine.times.at(-1) ?? 1, 0.1)), 1))
+    this.batch = Math.min(
+      64,
+      Math.max(1, Math.round((PATIENCE * cells.length) / Math.max(engine.times.at(-1) ?? 1, 0.1)), 1),
+    )
     cells.forEach((cell, k) => this.put(cell, imageData(images, contents.shape, (k * images.length) / cells.length)))
     this.redraw()
   }
@@ -166,6 +177,10 @@ export class Landscape {
     return tile
   }
 
+  private has(cell: Cell): boolean {
+    return this.tile(cell)?.done.has(spot(cell.column, cell.row)) ?? false
+  }
+
   private tile(cell: Cell): Tile | undefined {
     return this.tiles.get(name(cell))
   }
@@ -185,7 +200,8 @@ export class Landscape {
   }
 }
 
-const name = ({ level, column, row }: Cell): string => `${level}/${Math.floor(column / CELLS)}/${Math.floor(row / CELLS)}`
+const name = ({ level, column, row }: Cell): string =>
+  `${level}/${Math.floor(column / CELLS)}/${Math.floor(row / CELLS)}`
 
 /** The level of a tile by its name, and its column and row among tiles. */
 function place(key: string): Cell {

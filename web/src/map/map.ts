@@ -30,12 +30,19 @@ const GLIDE = 240
 const FOLLOW = 70
 
 const canvas2d = (name: string): HTMLCanvasElement => h('canvas', { class: name, 'aria-hidden': 'true' })
-const context = (canvas: HTMLCanvasElement): CanvasRenderingContext2D => canvas.getContext('2d') as CanvasRenderingContext2D
+const context = (canvas: HTMLCanvasElement): CanvasRenderingContext2D =>
+  canvas.getContext('2d') as CanvasRenderingContext2D
 
 export class WorldMapView implements WorldMap {
   readonly element: HTMLElement
   /** The uppermost layer, which hears pointers and keys. */
-  readonly canvas = h('canvas', { class: 'map', tabindex: 0, role: 'application', 'aria-roledescription': 'map', 'aria-label': 'map of the latent space' })
+  readonly canvas = h('canvas', {
+    class: 'map',
+    tabindex: 0,
+    role: 'application',
+    'aria-roledescription': 'map',
+    'aria-label': 'map of the latent space',
+  })
   readonly actions: Actions
   view: View = view(1, 1, { x: 0, y: 0, scale: 1 })
   plane: Plane
@@ -71,7 +78,14 @@ export class WorldMapView implements WorldMap {
     this.legend = legend(app, this)
     this.stage = h('div', { class: 'stage' }, this.under, this.points.canvas, this.canvas, this.tip.element)
     const frame = h('div', { class: 'frame' }, this.left, this.stage, this.bottom)
-    this.element = h('section', { class: 'world', 'aria-label': 'map' }, tools(app, this), frame, this.legend.element)
+    this.element = h(
+      'section',
+      { class: 'world', 'aria-label': 'map' },
+      tools(app, this),
+      frame,
+      this.legend.side ?? '',
+      this.legend.foot,
+    )
     gestures(app, this)
     keys(app, this)
     this.listen()
@@ -151,7 +165,9 @@ export class WorldMapView implements WorldMap {
     this.planeKey = JSON.stringify(plane)
     const frames = state.frame !== null && app.data.frames !== null
     const before = this.scene
-    this.scene = frames ? frameScene(app, state.frame as number, state.hidden) : testScene(app, this.plane, state.hidden)
+    this.scene = frames
+      ? frameScene(app, state.frame as number, state.hidden)
+      : testScene(app, this.plane, state.hidden)
     this.nearest = frames ? null : new Nearest(this.scene.places, this.scene.seen)
     const follow = before.frames && frames && this.drawn.length === this.scene.places.length && !calm()
     if (follow) this.follow()
@@ -289,7 +305,8 @@ export class WorldMapView implements WorldMap {
     if (this.shows()) this.drawLandscape(below)
     else this.landscape.stop()
     if (!this.shows()) drawZero(below, this.view, ink)
-    if (this.app.contents.prior.standard) drawPrior(below, this.view, this.plane.down(origin), this.app.data.latents < 2, ink, this.shows())
+    if (this.app.contents.prior.standard)
+      drawPrior(below, this.view, this.plane.down(origin), this.app.data.latents < 2, ink, this.shows())
     drawBottom(context(this.bottom), this.view, this.plane.names[0], ink)
     drawLeft(context(this.left), this.view, this.plane.names[1], ink)
   }
@@ -297,18 +314,21 @@ export class WorldMapView implements WorldMap {
   private drawLandscape(below: CanvasRenderingContext2D): void {
     const { z, label } = this.app.store.now
     this.landscape.draw(below, this.view, this.ratio)
-    this.landscape.want(this.view, this.whole().scale, this.ratio, { plane: this.plane, at: this.plane.up(0, 0, z), label })
+    this.landscape.want(this.view, this.whole().scale, this.ratio, {
+      plane: this.plane,
+      at: this.plane.up(0, 0, z),
+      label,
+    })
   }
 
   private drawOver(): void {
-    const { hovered, selected, z } = this.app.store.now
+    const { hovered, z } = this.app.store.now
     const above = context(this.canvas)
     const ink = theme(this.element)
     above.clearRect(0, 0, this.view.width, this.view.height)
     drawLasso(above, this.view, this.lasso, ink)
-    if (selected !== null && !this.scene.frames) drawRing(above, this.view, this.place(selected), 8, ink)
     for (const draw of this.overs) this.drawOwn(above, draw)
-    if (hovered !== null && !this.scene.frames) drawRing(above, this.view, this.place(hovered), 5, ink)
+    if (hovered !== null && !this.scene.frames) drawRing(above, this.view, this.place(hovered), ink)
     drawCrosshair(above, this.view, this.plane.down(z), ink)
   }
 

@@ -6,7 +6,14 @@ import type { Theme } from './theme'
 type Place = [number, number]
 
 /** Thin lines at zero, and circles that hold one and two deviations of a standard normal prior around its centre. */
-export function drawPrior(context: CanvasRenderingContext2D, view: View, centre: Place, flatPlane: boolean, theme: Theme, bright: boolean): void {
+export function drawPrior(
+  context: CanvasRenderingContext2D,
+  view: View,
+  centre: Place,
+  flatPlane: boolean,
+  theme: Theme,
+  bright: boolean,
+): void {
   const [x, y] = view.toScreen(...centre)
   for (const radius of [1, 2]) {
     const path = new Path2D()
@@ -29,13 +36,19 @@ export function drawCrosshair(context: CanvasRenderingContext2D, view: View, pla
   const [x, y] = view.toScreen(...place)
   const path = new Path2D()
   path.arc(x, y, 6, 0, 2 * Math.PI)
-  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) line(path, x + 6 * dx, y + 6 * dy, 9 * dx, 9 * dy)
+  for (const [dx, dy] of [
+    [1, 0],
+    [-1, 0],
+    [0, 1],
+    [0, -1],
+  ])
+    line(path, x + 6 * dx, y + 6 * dy, 9 * dx, 9 * dy)
   outlined(context, path, theme.accent, theme.paper, 2)
 }
 
-export function drawRing(context: CanvasRenderingContext2D, view: View, place: Place, radius: number, theme: Theme): void {
+export function drawRing(context: CanvasRenderingContext2D, view: View, place: Place, theme: Theme): void {
   const path = new Path2D()
-  path.arc(...view.toScreen(...place), radius, 0, 2 * Math.PI)
+  path.arc(...view.toScreen(...place), 5, 0, 2 * Math.PI)
   outlined(context, path, theme.ink, theme.paper, 2)
 }
 
@@ -60,7 +73,13 @@ function line(path: Path2D, x: number, y: number, dx: number, dy: number): void 
 }
 
 /** A line, over a wider one that sets it off from what is below. */
-function outlined(context: CanvasRenderingContext2D, path: Path2D, colour: string, halo: string | null, width: number): void {
+function outlined(
+  context: CanvasRenderingContext2D,
+  path: Path2D,
+  colour: string,
+  halo: string | null,
+  width: number,
+): void {
   if (halo) {
     Object.assign(context, { strokeStyle: halo, lineWidth: width + 2 })
     context.stroke(path)

@@ -58,7 +58,8 @@ export class Nearest {
   }
 
   private look(left: number, bottom: number, right: number, top: number, run: (point: number) => void): void {
-    const column = (x: number): number => Math.min(this.columns - 1, Math.max(0, Math.floor((x - this.low[0]) / this.size)))
+    const column = (x: number): number =>
+      Math.min(this.columns - 1, Math.max(0, Math.floor((x - this.low[0]) / this.size)))
     const row = (y: number): number => Math.min(this.rows - 1, Math.max(0, Math.floor((y - this.low[1]) / this.size)))
     for (let r = row(bottom); r <= row(top); r++) {
       const from = this.starts[r * this.columns + column(left)]

@@ -2,7 +2,6 @@
 
 import type { App } from '../app'
 import { h, number } from '../dom'
-import { group } from './controls'
 
 /** Up to so many latents are listed; of more, one writes the number. */
 const LISTED = 50
@@ -13,12 +12,15 @@ export function planes({ data, store }: App): HTMLElement | null {
   const spreads = deviations(data.codes, latents)
   const widest = [...spreads.keys()].sort((a, b) => spreads[b] - spreads[a])
   let last: [number, number] = [widest[0], widest[1]]
-  const kind = h('select', { 'aria-label': 'plane of the map', title: 'Which plane through latent space the map shows' },
+  const kind = h(
+    'select',
+    { 'aria-label': 'plane of the map', title: 'Which plane through latent space the map shows' },
     h('option', { value: 'principal' }, 'principal axes'),
     h('option', { value: 'two' }, 'two latents'),
   )
   const fields = [0, 1].map((k) => (latents > LISTED ? numbered(latents, k) : listed(spreads, widest, k)))
-  const chosen = (): [number, number] => fields.map((field) => Math.min(latents, Math.max(1, Math.round(Number(field.value)) || 1)) - 1) as [number, number]
+  const chosen = (): [number, number] =>
+    fields.map((field) => Math.min(latents, Math.max(1, Math.round(Number(field.value)) || 1)) - 1) as [number, number]
   kind.addEventListener('change', () => store.set({ plane: kind.value === 'two' ? last : 'principal', view: null }))
   fields.forEach((field, k) =>
     field.addEventListener('change', () => {
@@ -37,17 +39,30 @@ export function planes({ data, store }: App): HTMLElement | null {
     fields.forEach((field, k) => (field.value = String(last[k] + 1)))
     for (const control of [kind, ...fields]) control.disabled = frame !== null
   })
-  return group('plane of the map', kind, pair)
+  return h('div', { class: 'plane', role: 'group', 'aria-label': 'plane of the map' }, kind, pair)
 }
 
 /** Latents in the order of how far the codes spread along them, which is next to nothing for those that are not used. */
 function listed(spreads: number[], order: number[], k: number): HTMLSelectElement {
   const options = order.map((d) => h('option', { value: d + 1 }, `z${d + 1} (spread ${number(spreads[d], 2)})`))
-  return h('select', { 'aria-label': k ? 'upward latent' : 'rightward latent', title: 'The spread is the standard deviation of the codes' }, ...options)
+  return h(
+    'select',
+    {
+      'aria-label': k ? 'upward latent' : 'rightward latent',
+      title: 'The spread is the standard deviation of the codes',
+    },
+    ...options,
+  )
 }
 
 const numbered = (latents: number, k: number): HTMLInputElement =>
-  h('input', { type: 'number', min: 1, max: latents, 'aria-label': `${k ? 'upward' : 'rightward'} latent, 1 to ${latents}`, title: `A latent from 1 to ${latents}` })
+  h('input', {
+    type: 'number',
+    min: 1,
+    max: latents,
+    'aria-label': `${k ? 'upward' : 'rightward'} latent, 1 to ${latents}`,
+    title: `A latent from 1 to ${latents}`,
+  })
 
 /** The deviation of each latent over the codes, (N, D). */
 function deviations(codes: Float32Array, latents: number): number[] {

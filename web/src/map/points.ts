@@ -80,7 +80,7 @@ export class Points {
  * @param pictures whether they lie over pictures, which they should neither hide nor be lost in
  */
 export function look(count: number, area: number, closer: number, pictures: boolean): Look {
-  const base = Math.min(3, Math.max(1.4, 9 / count ** 0.16)) * (pictures ? 0.6 : 1)
+  const base = Math.min(5, Math.max(1.4, 9 / count ** 0.16)) * (pictures ? 0.6 : 1)
   const radius = Math.min(8, Math.max(1, base * closer ** 0.4))
   const cover = (count * Math.PI * radius ** 2) / Math.max(area, 1)
   return { radius, alpha: Math.min(0.9, Math.max(0.3, 0.95 / (1 + 0.8 * cover))) }

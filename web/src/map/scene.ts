@@ -19,7 +19,13 @@ export interface Scene {
 
 export function testScene(app: App, plane: Plane, hidden: number[]): Scene {
   const places = spread(plane.all(app.data.codes), app.data.latents)
-  return { places, labels: app.data.labels, frames: false, box: around(places), seen: switched(app.data.labels, hidden) }
+  return {
+    places,
+    labels: app.data.labels,
+    frames: false,
+    box: around(places),
+    seen: switched(app.data.labels, hidden),
+  }
 }
 
 export function frameScene(app: App, frame: number, hidden: number[]): Scene {
@@ -27,7 +33,13 @@ export function frameScene(app: App, frame: number, hidden: number[]): Scene {
   const all = frames ?? new Float32Array(0)
   const [, count] = app.contents.arrays.frames.shape
   const places = spread(all.slice(2 * count * frame, 2 * count * (frame + 1)), latents)
-  return { places, labels: frameLabels, frames: true, box: around(spread(all, latents)), seen: switched(frameLabels, hidden) }
+  return {
+    places,
+    labels: frameLabels,
+    frames: true,
+    box: around(spread(all, latents)),
+    seen: switched(frameLabels, hidden),
+  }
 }
 
 /** The plane that is shown: frames of training are known on one only. */

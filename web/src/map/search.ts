@@ -6,9 +6,20 @@ import type { WorldMapView } from './map'
 
 export function search(app: App, map: WorldMapView): HTMLElement {
   const { classes, points } = app.contents
-  const hint = classes.length && app.data.labels ? 'number or class' : 'number'
-  const list = h('datalist', { id: 'class-names' }, ...(app.data.labels ? classes : []).map((name) => h('option', { value: name })))
-  const field = h('input', { type: 'search', placeholder: hint, list: list.id, 'aria-label': `find a ${points.split} image by ${hint}`, autocomplete: 'off' })
+  const hint = app.data.labels ? 'class or number' : 'number'
+  const list = h(
+    'datalist',
+    { id: 'class-names' },
+    ...(app.data.labels ? classes : []).map((name) => h('option', { value: name })),
+  )
+  const field = h('input', {
+    type: 'search',
+    placeholder: hint,
+    title: `Find a ${points.split} image by its ${hint}`,
+    list: list.id,
+    'aria-label': `find a ${points.split} image by ${hint}`,
+    autocomplete: 'off',
+  })
   const go = (): void => {
     const text = field.value.trim()
     if (!text) return
@@ -17,7 +28,7 @@ export function search(app: App, map: WorldMapView): HTMLElement {
     else map.actions.jump(point)
   }
   field.addEventListener('change', go)
-  const form = h('form', { class: 'search', role: 'search' }, field, list, h('button', { type: 'submit' }, 'find'))
+  const form = h('form', { class: 'search', role: 'search' }, field, list)
   form.addEventListener('submit', (event) => event.preventDefault())
   return form
 }
@@ -27,7 +38,9 @@ function found({ data, contents }: App, text: string): number | null {
   if (data.labels) {
     const wanted = text.toLowerCase()
     const names = contents.classes.map((name) => name.toLowerCase())
-    const label = names.includes(wanted) ? names.indexOf(wanted) : names.findIndex((name) => name.startsWith(wanted) && !/^\d+$/.test(text))
+    const label = names.includes(wanted)
+      ? names.indexOf(wanted)
+      : names.findIndex((name) => name.startsWith(wanted) && !/^\d+$/.test(text))
     if (label >= 0) return middle(data.codes, data.latents, data.labels, label)
   }
   const place = /^#?\d+$/.test(text) ? data.index.indexOf(Number(text.replace('#', ''))) : -1
@@ -37,7 +50,10 @@ function found({ data, contents }: App, text: string): number | null {
 /** The point of a class that is nearest to the mean of its codes. */
 function middle(codes: Float32Array, latents: number, labels: Int32Array, label: number): number | null {
   const members = [...labels.keys()].filter((i) => labels[i] === label)
-  const mean = Array.from({ length: latents }, (_, d) => members.reduce((sum, i) => sum + codes[i * latents + d], 0) / members.length)
+  const mean = Array.from(
+    { length: latents },
+    (_, d) => members.reduce((sum, i) => sum + codes[i * latents + d], 0) / members.length,
+  )
   const far = (i: number): number => mean.reduce((sum, value, d) => sum + (codes[i * latents + d] - value) ** 2, 0)
   return members.reduce<{ point: number | null; least: number }>(
     (best, i) => (far(i) < best.least ? { point: i, least: far(i) } : best),

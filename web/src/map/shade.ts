@@ -33,7 +33,12 @@ export function shade(app: App, scene: Scene, state: State): { colours: Uint8Arr
   for (let i = 0; i < count; i++) {
     if (!scene.seen(i)) continue
     const label = scene.labels ? scene.labels[i] : -1
-    const own = values && bar ? viridis((values[i] - bar.low) / (bar.high - bar.low || 1)) : named && scene.labels ? (classes[label] ?? UNKNOWN) : PLAIN
+    const own =
+      values && bar
+        ? viridis((values[i] - bar.low) / (bar.high - bar.low || 1))
+        : named && scene.labels
+          ? (classes[label] ?? UNKNOWN)
+          : PLAIN
     colours.set(own, 4 * i)
     colours[4 * i + 3] = !region || region.has(i) ? 255 : ASIDE
   }

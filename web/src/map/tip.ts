@@ -4,7 +4,7 @@ import type { App, View } from '../app'
 import { h, picture } from '../dom'
 
 export class Tip {
-  private readonly image = picture('image of the point', 'thumb')
+  private readonly image = picture('image of the point', 'small')
   private readonly words = h('span')
   readonly element = h('div', { class: 'tip', hidden: true, 'aria-hidden': 'true' }, this.image, this.words)
 

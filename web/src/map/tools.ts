@@ -1,4 +1,4 @@
-// The row above the map: what a drag does, what is shown, how near, which plane, and the search field.
+// The row above the map: what a drag does, what is shown, how near, and which plane.
 
 import type { App } from '../app'
 import { h } from '../dom'
@@ -16,7 +16,8 @@ const TOOLS: [State['tool'], string][] = [
 ]
 
 export function tools(app: App, map: WorldMapView): HTMLElement {
-  return h('div', { class: 'tools' }, deeds(app), shown(app, map), zooms(map), planes(app), search(app, map))
+  const field = app.data.labels ? null : search(app, map) // with classes it stands above them
+  return h('div', { class: 'tools' }, deeds(app), shown(app, map), zooms(map), planes(app), field)
 }
 
 function deeds({ store }: App): HTMLElement {
@@ -28,7 +29,7 @@ function deeds({ store }: App): HTMLElement {
 function shown({ store, engine }: App, map: WorldMapView): HTMLElement {
   const dots = iconButton('dots', 'points', 'Points, or none', () => map.toggle('dots'))
   const why = engine ? 'The decoded plane below the points (G)' : 'The model cannot run in this page'
-  const grid = iconButton('grid', 'decoded grid', why, () => map.toggle('grid'))
+  const grid = iconButton('grid', 'grid', why, () => map.toggle('grid'))
   grid.disabled = !engine
   store.on(['dots', 'grid', 'frame'], (state) => {
     pressed(dots, state.dots)

@@ -26,10 +26,13 @@ void main() {
   seen = vec4(ink.rgb * opacity, opacity);
 }`
 
-/** A renderer on a canvas, or nothing where the browser has no WebGL2: the canvas may be of no other use then. */
+/**
+ * A renderer on a canvas, or nothing where the browser has no WebGL2, after which the canvas may be of no other use.
+ * WebGL that a processor stands in for is slower than the discs of flat.ts, and counts as none.
+ */
 export function webgl(canvas: HTMLCanvasElement): Renderer | null {
-  const gl = canvas.getContext('webgl2', { antialias: false, depth: false, premultipliedAlpha: true })
-  const program = gl && linked(gl)
+  const gl = canvas.getContext('webgl2', { antialias: false, depth: false })
+  const program = gl && !slow(gl) && linked(gl)
   if (!gl || !program) return null
   const uniform = Object.fromEntries(
     ['centre', 'scale', 'size', 'radius', 'alpha'].map((name) => [name, gl.getUniformLocation(program, name)]),
@@ -61,6 +64,13 @@ export function webgl(canvas: HTMLCanvasElement): Renderer | null {
   }
 }
 
+/** Whether a processor does the work. The option of WebGL to refuse that does not hold in Chromium. */
+function slow(gl: WebGL2RenderingContext): boolean {
+  const told = gl.getExtension('WEBGL_debug_renderer_info')
+  const name = String(gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER))
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name)
+}
+
 type Uniforms = Record<string, WebGLUniformLocation | null>
 
 function set(gl: WebGL2RenderingContext, uniform: Uniforms, view: View, look: Look, ratio: number): void {
@@ -74,7 +84,10 @@ function set(gl: WebGL2RenderingContext, uniform: Uniforms, view: View, look: Lo
 
 function linked(gl: WebGL2RenderingContext): WebGLProgram | null {
   const program = gl.createProgram()
-  for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]] as const) {
+  for (const [kind, text] of [
+    [gl.VERTEX_SHADER, VERTEX],
+    [gl.FRAGMENT_SHADER, FRAGMENT],
+  ] as const) {
     const shader = gl.createShader(kind)
     if (!shader) return null
     gl.shaderSource(shader, text)
@@ -86,7 +99,13 @@ function linked(gl: WebGL2RenderingContext): WebGLProgram | null {
 }
 
 /** A buffer for an attribute of the points, and what fills it. */
-function attribute(gl: WebGL2RenderingContext, program: WebGLProgram, name: string, width: number, type: number): (values: ArrayBufferView) => void {
+function attribute(
+  gl: WebGL2RenderingContext,
+  program: WebGLProgram,
+  name: string,
+  width: number,
+  type: number,
+): (values: ArrayBufferView) => void {
   const buffer = gl.createBuffer()
   const place = gl.getAttribLocation(program, name)
   gl.bindBuffer(gl.ARRAY_BUFFER, buffer)

@@ -13,24 +13,32 @@ const ASLEEP = 0.01
 
 export function decodePanel(app: App): Panel | null {
   const missing = lacking(app)
-  const note = missing ? h('p', { class: 'warning' }, missing) : null
+  const note = missing ? h('p', { class: 'hint' }, missing) : null
   const element = h('div', {}, note, classChooser(app), actions(app), sliders(app), explained(explanation(app)))
   return { tab: 'decode', title: 'decode', element }
 }
 
 function explanation({ contents: { model }, data }: App): string {
   const start = `The decoder turns ${data.latents === 1 ? 'a single number, the latent z,' : `${data.latents} numbers, the latents z,`} into an image, and it does so everywhere, also where no image was encoded.`
-  if (typeof model.support === 'number') return `${start} Each latent of this model is one of ${model.support} levels, so a slider goes from level to level.`
-  if (model.support === 'sphere') return `${start} Latents of this model lie on a sphere: move one, and the others shrink or grow so that the length stays 1.`
-  if (model.point) return `${start} An autoencoder has no posterior that ties its codes to a prior, so each slider goes through the codes of the test images: equal steps pass equally many of them.`
-  return `${start} Each slider goes through the prior p(z), the model's own idea of which latents are common: equal steps are equally probable, and nearly all of it lies between the ends. Latents that tell most come first.`
+  if (typeof model.support === 'number')
+    return `${start} Each latent of this model is one of ${model.support} levels, so a slider goes from level to level.`
+  if (model.support === 'sphere')
+    return `${start} Latents of this model lie on a sphere: move one, and the others shrink or grow so that the length stays 1.`
+  if (model.point)
+    return `${start} The codes of an autoencoder need not follow a prior, so each slider goes through those of the test images: equal steps pass equally many of them.`
+  const first = data.latents > FIRST ? ' Latents that vary most from image to image come first.' : ''
+  return `${start} Each slider goes through the prior p(z), the model's own idea of which latents are common: equal steps are equally probable, and nearly all of it lies between the ends.${first}`
 }
 
 /** The class to decode in, for a model that knows labels. */
 export function classChooser({ contents, store }: App): HTMLElement | null {
   if (contents.model.labels === 'none') return null
   const options = contents.classes.map((name, k) => h('option', { value: k }, name))
-  const select: HTMLSelectElement = h('select', { onchange: () => store.set({ label: Number(select.value) }) }, ...options)
+  const select: HTMLSelectElement = h(
+    'select',
+    { onchange: () => store.set({ label: Number(select.value) }) },
+    ...options,
+  )
   store.on(['label'], ({ label }) => (select.value = String(label)))
   return h('label', {}, 'decode as', select)
 }
@@ -54,7 +62,9 @@ function actions(app: App): HTMLElement {
 
 async function copied({ store, contents, data }: App): Promise<string> {
   const text = `[${[...settled(store.now.z, contents.model)].map((value) => +value.toFixed(4)).join(', ')}]`
-  return (await copy(text)) ? `${data.latents} latents copied as a Python list.` : `This browser lets nothing be copied: ${text}`
+  return (await copy(text))
+    ? `${data.latents} latents copied as a Python list.`
+    : `This browser lets nothing be copied: ${text}`
 }
 
 /** Goes to the mean of the centres of one class. */
@@ -69,7 +79,12 @@ function classMeans({ contents, data }: App, go: (z: ArrayLike<number>) => void)
     select.value = ''
   }
   const first = h('option', { value: '' }, 'mean of a class …')
-  const select: HTMLSelectElement = h('select', { 'aria-label': 'go to the mean of a class', onchange: choose }, first, ...options)
+  const select: HTMLSelectElement = h(
+    'select',
+    { 'aria-label': 'go to the mean of a class', onchange: choose },
+    first,
+    ...options,
+  )
   return select
 }
 
@@ -82,7 +97,8 @@ interface Control {
 function sliders(app: App): HTMLElement {
   const { store, data, contents } = app
   const active = activity(data)
-  const order = [...active.keys()].sort((a, b) => active[b] - active[a])
+  const order = [...active.keys()]
+  if (data.latents > FIRST) order.sort((a, b) => active[b] - active[a])
   const controls: Control[] = []
   const list = h('div', { class: 'latents', role: 'group', 'aria-label': 'latents' })
   const showAll = calmly(() => {
@@ -114,7 +130,11 @@ function asleep({ contents: { model }, data }: App, active: ArrayLike<number>): 
   const idle = Array.from(active).filter((variance) => variance < ASLEEP).length
   if (!idle || model.point || model.support !== 'all') return null
   const which = idle === data.latents ? `All ${idle}` : `${idle} of the ${data.latents}`
-  return h('p', { class: 'soft small' }, `${which} latents hardly vary from image to image (variance of their centres below ${ASLEEP}): the model makes no use of them.`)
+  return h(
+    'p',
+    { class: 'soft small' },
+    `${which} latents hardly vary from image to image (variance of their centres below ${ASLEEP}): the model makes no use of them.`,
+  )
 }
 
 /** The slider of a latent, and its number to type. */
@@ -129,13 +149,33 @@ function control(app: App, d: number): Control {
     const z = settled(store.now.z, contents.model)
     store.set({ z: [...(levels === 'sphere' ? turned(z, d, value) : z.with(d, value))] })
   }
-  const slide = h('input', { type: 'range', min, max, step, 'aria-label': name, oninput: () => set(scale.value(Number(slide.value))) })
-  const type = h('input', { type: 'number', step: typeof levels === 'number' ? 2 / (levels - 1) : 0.1, 'aria-label': `${name}, as a number`, onchange: () => set(type.valueAsNumber) })
+  const slide = h('input', {
+    type: 'range',
+    min,
+    max,
+    step,
+    'aria-label': name,
+    oninput: () => set(scale.value(Number(slide.value))),
+  })
+  const type = h('input', {
+    type: 'number',
+    step: typeof levels === 'number' ? 2 / (levels - 1) : 0.1,
+    'aria-label': `${name}, as a number`,
+    onchange: () => set(type.valueAsNumber),
+  })
   const show = (value: number): void => {
     const at = scale.place(value)
     slide.value = String(at)
-    slide.setAttribute('aria-valuetext', typeof levels === 'number' ? `level ${at + 1} of ${levels}` : `${number(value, 2)}, ${Math.round(100 * at)} % lie below`)
+    slide.setAttribute(
+      'aria-valuetext',
+      typeof levels === 'number'
+        ? `level ${at + 1} of ${levels}`
+        : `${number(value, 2)}, ${number(100 * at)} % lie below`,
+    )
     if (document.activeElement !== type) type.value = value.toFixed(2)
   }
-  return { element: h('div', { class: 'latent' }, h('span', { class: 'name', 'aria-hidden': 'true' }, name), slide, type), show }
+  return {
+    element: h('div', { class: 'latent' }, h('span', { class: 'name', 'aria-hidden': 'true' }, name), slide, type),
+    show,
+  }
 }

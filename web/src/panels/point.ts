@@ -29,16 +29,25 @@ export function pointPanel(app: App): Panel | null {
 
 function explanation({ contents: { model } }: App): string {
   if (model.point) {
-    return 'The encoder of an autoencoder gives each image one point of the latent space, and the decoder makes the reconstruction from it. Nothing asks the points to fill the space evenly, so it can have gaps where nothing sensible is decoded. Neighbours are near in all latents, not just on the map.'
+    return 'The encoder of an autoencoder gives each image one point of the latent space, and the decoder makes the reconstruction from it. Unless the training asks for it, nothing makes the points fill the space evenly, so there can be gaps where nothing sensible is decoded. Neighbours are near in all latents, not just on the map.'
   }
   const seen = model.normal ? ' On the map it is drawn as ellipses of one and two standard deviations.' : ''
   return `For an image the encoder gives no single point but a distribution, the posterior q(z|x): all latents that could have made it.${seen} The distortion is what it costs, in nats, to write the image down once its latents are known; the rate is what the latents cost themselves, as the posterior says more than the prior. Their sum is −ELBO, a bound on the cost of the image. Neighbours are near in all latents, not just on the map.`
 }
 
-const nothing = (): Node[] => [h('p', { class: 'hint' }, 'Click a dot of the map, or search for an image there, to see all about it.')]
+const nothing = (): Node[] => [
+  h('p', { class: 'hint' }, 'Click a dot of the map, or search for an image there, to see all about it.'),
+]
 
 function all(app: App, point: number): (Node | string)[] {
-  return [heading(app, point), images(app, point), costs(app, point), acts(app, point), posterior(app, point), neighbours(app, point)].filter((part) => part !== null)
+  return [
+    heading(app, point),
+    images(app, point),
+    costs(app, point),
+    acts(app, point),
+    posterior(app, point),
+    neighbours(app, point),
+  ].filter((part) => part !== null)
 }
 
 /** Which point it is, with ways to the one before and after. */
@@ -51,9 +60,16 @@ function heading(app: App, point: number): HTMLElement {
     const panel = (event.currentTarget as HTMLElement).closest('.stack')
     app.store.set({ selected: (point + by + count) % count })
     // the button is made anew with the next point, and keeps the focus
-    requestAnimationFrame(() => requestAnimationFrame(() => panel?.querySelector<HTMLElement>(`[aria-label="${name}"]`)?.focus()))
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => panel?.querySelector<HTMLElement>(`[aria-label="${name}"]`)?.focus()),
+    )
   }
-  return h('div', { class: 'row head' }, h('h2', {}, tag(app, point)), h('span', { class: 'steps' }, step(-1, 'previous image', '‹'), step(1, 'next image', '›')))
+  return h(
+    'div',
+    { class: 'row head' },
+    h('h2', {}, tag(app, point)),
+    h('span', { class: 'steps' }, step(-1, 'previous image', '‹'), step(1, 'next image', '›')),
+  )
 }
 
 /** The image, what becomes of it, and how they differ. */
@@ -81,7 +97,12 @@ function images(app: App, point: number): HTMLElement {
     album && engine && figure(difference, 'difference', h('span', { class: 'diverging' }), scale),
   ]
   const note = album ? (engine ? differenceNote(album) : '') : 'The images are not part of this page.'
-  return h('div', {}, h('div', { class: 'pictures trio' }, ...figures), h('p', { class: 'soft small' }, lacking(app) || note))
+  return h(
+    'div',
+    {},
+    h('div', { class: 'pictures trio' }, ...figures),
+    h('p', { class: 'soft small' }, lacking(app) || note),
+  )
 }
 
 /** The difference that has the full colour: the next of a few round numbers. */
@@ -107,15 +128,35 @@ function costs(app: App, point: number): HTMLElement {
         )
       : null
   const sum = rate && distortion.map((value, i) => value + rate[i])
-  const body = h('tbody', {}, line('−ELBO, nats', sum), line('distortion, nats', distortion, 1, rate && 'distortion'), line('rate, nats', rate, 1, 'rate'), line('error, RMSE', error, 3))
-  const head = h('thead', {}, h('tr', {}, h('td'), h('th', { scope: 'col' }, 'this image'), h('th', { scope: 'col' }, 'higher than')))
-  return h('div', {}, h('table', {}, head, body), rate && distortion[point] > 0 ? split(distortion[point], rate[point]) : null)
+  const body = h(
+    'tbody',
+    {},
+    line('−ELBO, nats', sum),
+    line('distortion, nats', distortion, 1, rate && 'distortion'),
+    line('rate, nats', rate, 1, 'rate'),
+    line('error, RMSE', error, 3),
+  )
+  const head = h(
+    'thead',
+    {},
+    h('tr', {}, h('td'), h('th', { scope: 'col' }, 'this image'), h('th', { scope: 'col' }, 'higher than')),
+  )
+  return h(
+    'div',
+    {},
+    h('table', {}, head, body),
+    rate && distortion[point] > 0 ? split(distortion[point], rate[point]) : null,
+  )
 }
 
 /** A sum of two as a bar. */
 const split = (distortion: number, rate: number): HTMLElement => {
   const share = (100 * distortion) / (distortion + Math.max(0, rate))
-  return h('div', { class: 'split', role: 'img', 'aria-label': `${Math.round(share)} % of it is distortion` }, h('span', { style: `width: ${share}%` }))
+  return h(
+    'div',
+    { class: 'split', role: 'img', 'aria-label': `${Math.round(share)} % of it is distortion` },
+    h('span', { style: `width: ${share}%` }),
+  )
 }
 
 /** The share of all points that have less of something. */
@@ -144,11 +185,22 @@ function acts(app: App, point: number): HTMLElement {
 function posterior(app: App, point: number): HTMLElement | null {
   const { contents, data, engine } = app
   if (contents.model.point) return null
-  if (!contents.model.normal || !data.scales) return h('div', {}, h('h3', {}, 'Posterior'), h('p', { class: 'soft' }, `${contents.model.posterior}; only of normal posteriors an ellipse is drawn.`))
+  if (!contents.model.normal || !data.scales)
+    return h(
+      'div',
+      {},
+      h('h3', {}, 'Posterior'),
+      h('p', { class: 'soft' }, `${contents.model.posterior}; only of normal posteriors an ellipse is drawn.`),
+    )
   const scale = data.scales.subarray(point * data.latents, (point + 1) * data.latents)
   const centre = row(data, point)
-  const said = data.latents > 4 ? `standard deviations from ${number(Math.min(...scale), 2)} to ${number(Math.max(...scale), 2)}` : [...centre].map((value, d) => `z${d + 1} = ${number(value, 2)} ± ${number(scale[d], 2)}`).join(', ')
-  const canvases = Array.from({ length: DRAWS }, (_, k) => picture(`image decoded at draw ${k + 1} of the posterior`, 'small'))
+  const said =
+    data.latents > 4
+      ? `standard deviations from ${number(Math.min(...scale), 2)} to ${number(Math.max(...scale), 2)}`
+      : [...centre].map((value, d) => `z${d + 1} = ${number(value, 2)} ± ${number(scale[d], 2)}`).join(', ')
+  const canvases = Array.from({ length: DRAWS }, (_, k) =>
+    picture(`image decoded at draw ${k + 1} of the posterior`, 'small'),
+  )
   const more = async (): Promise<void> => {
     const noise = normals(DRAWS * data.latents, Math.random)
     const drawn = noise.map((value, i) => centre[i % data.latents] + value * scale[i % data.latents])
@@ -156,17 +208,45 @@ function posterior(app: App, point: number): HTMLElement | null {
     if (made && app.store.now.selected === point) canvases.forEach((canvas, k) => draw(app, canvas, made, k))
   }
   void more()
-  const seen = engine && [h('p', { class: 'small' }, 'Decoded at draws from it: the more alike they are, the surer the encoder is.'), h('div', { class: 'thumbs' }, ...canvases), h('button', { onclick: more }, 'draw again')]
-  return h('div', { class: 'stack' }, h('h3', {}, 'Posterior q(z|x)'), h('p', { class: 'soft number' }, said), ...(seen ?? []))
+  const seen = engine && [
+    h('p', { class: 'small' }, 'Decoded at draws from it: the more alike they are, the surer the encoder is.'),
+    h('div', { class: 'thumbs' }, ...canvases),
+    h('button', { onclick: more }, 'draw again'),
+  ]
+  return h(
+    'div',
+    { class: 'stack' },
+    h('h3', {}, 'Posterior q(z|x)'),
+    h('p', { class: 'soft number' }, said),
+    ...(seen ?? []),
+  )
 }
 
 function neighbours(app: App, point: number): HTMLElement {
   const near = nearest(app.data, row(app.data, point), NEIGHBOURS, point)
   const labels = app.data.labels
-  const alike = labels && labels[point] >= 0 ? ` ${near.filter((one) => labels[one.point] === labels[point]).length} of ${near.length} are of its class.` : ''
+  const alike =
+    labels && labels[point] >= 0
+      ? ` ${near.filter((one) => labels[one.point] === labels[point]).length} of ${near.length} are of its class.`
+      : ''
   const title = h('h3', {}, 'Nearest in latent space')
-  const said = h('p', { class: 'soft small' }, `By the distance in all ${app.data.latents} latents, given below each.${alike}`)
-  return h('div', { class: 'stack' }, title, thumbs(app, near.map((one) => one.point), 'neighbours', near.map(distanceNote)), said)
+  const said = h(
+    'p',
+    { class: 'soft small' },
+    `By the distance in all ${app.data.latents} latents, given below each.${alike}`,
+  )
+  return h(
+    'div',
+    { class: 'stack' },
+    title,
+    thumbs(
+      app,
+      near.map((one) => one.point),
+      'neighbours',
+      near.map(distanceNote),
+    ),
+    said,
+  )
 }
 
 /** Marks the selected point on the map, and its posterior where it has an ellipse. */
@@ -176,7 +256,8 @@ function mark(app: App): void {
     const { selected, frame } = store.now
     if (selected === null || frame !== null) return
     const centre = app.map.plane.down(row(data, selected))
-    const scales = contents.model.normal && data.scales?.subarray(selected * data.latents, (selected + 1) * data.latents)
+    const scales =
+      contents.model.normal && data.scales?.subarray(selected * data.latents, (selected + 1) * data.latents)
     const one = scales ? shadow(app.map.plane, scales) : null
     for (const deviations of one ? [1, 2] : []) {
       trace(context, view, centre, one as Shadow, deviations)
@@ -205,7 +286,10 @@ function cross(context: CanvasRenderingContext2D, left: number, top: number, wid
 /** A line that is seen on any ground: the colour of text within that of paper. */
 function twice(context: CanvasRenderingContext2D, dash: number[]): void {
   const style = getComputedStyle(document.documentElement)
-  for (const [colour, width] of [['--paper', 4], ['--ink', 1.75]] as const) {
+  for (const [colour, width] of [
+    ['--paper', 4],
+    ['--ink', 1.75],
+  ] as const) {
     context.setLineDash(colour === '--ink' ? dash : [])
     context.strokeStyle = style.getPropertyValue(colour)
     context.lineWidth = width

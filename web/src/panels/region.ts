@@ -28,10 +28,18 @@ export function regionPanel(app: App): Panel | null {
   return { tab: 'region', title: 'region', element: h('div', {}, body, explained(words)) }
 }
 
-const nothing = (): Node[] => [h('p', { class: 'hint' }, 'Choose the lasso above the map and draw around some dots to see what they have in common.')]
+const nothing = (): Node[] => [
+  h(
+    'p',
+    { class: 'hint' },
+    'Choose the lasso above the map and draw around some dots to see what they have in common.',
+  ),
+]
 
 function all(app: App, region: number[]): Node[] {
-  return [heading(app, region), mix(app, region), means(app, region), scores(app, region), handful(app, region)].filter((part) => part !== null)
+  return [heading(app, region), mix(app, region), means(app, region), scores(app, region), handful(app, region)].filter(
+    (part) => part !== null,
+  )
 }
 
 function heading(app: App, region: number[]): HTMLElement {
@@ -53,7 +61,11 @@ function table(app: App, region: number[]): string {
   const names = Object.keys(data.scores)
   const quoted = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
   const line = (point: number): string =>
-    [data.index[point], ...(data.labels ? [quoted(className(app, point))] : []), ...names.map((name) => data.scores[name][point].toPrecision(6))].join(',')
+    [
+      data.index[point],
+      ...(data.labels ? [quoted(className(app, point))] : []),
+      ...names.map((name) => data.scores[name][point].toPrecision(6)),
+    ].join(',')
   return `${[['index', ...(data.labels ? ['class'] : []), ...names].join(','), ...region.map(line)].join('\n')}\n`
 }
 
@@ -76,20 +88,38 @@ function mix(app: App, region: number[]): HTMLElement | null {
       'div',
       { class: 'bar' },
       h('span', { class: 'name' }, app.contents.classes[label] ?? 'not known'),
-      h('span', { class: 'track', 'aria-hidden': 'true' }, h('span', { style: `width: ${(100 * count) / most}%; background: ${app.contents.colours[label] ?? 'var(--soft)'}` })),
+      h(
+        'span',
+        { class: 'track', 'aria-hidden': 'true' },
+        h('span', {
+          style: `width: ${(100 * count) / most}%; background: ${app.contents.colours[label] ?? 'var(--soft)'}`,
+        }),
+      ),
       h('span', { class: 'number' }, `${number(count, 0)}`),
       h('span', { class: 'number soft' }, percent(count / region.length)),
     ),
   )
   const rest = found.slice(BARS)
-  const more = rest.length ? h('p', { class: 'soft small' }, `and ${number(rest.reduce((sum, [, count]) => sum + count, 0), 0)} of ${rest.length} further classes`) : null
+  const more = rest.length
+    ? h(
+        'p',
+        { class: 'soft small' },
+        `and ${number(
+          rest.reduce((sum, [, count]) => sum + count, 0),
+          0,
+        )} of ${rest.length} further classes`,
+      )
+    : null
   return h('div', { class: 'bars' }, ...bars, more)
 }
 
 /** The mean of the images, the decoded mean of their latents, and how these differ. */
 function means(app: App, region: number[]): HTMLElement {
   const { album, engine, contents } = app
-  const [mean, decoded] = [picture('mean of the images of the region'), picture('image decoded at the mean of their latents')]
+  const [mean, decoded] = [
+    picture('mean of the images of the region'),
+    picture('image decoded at the mean of their latents'),
+  ]
   const some = region.filter((_, k) => k % Math.ceil(region.length / AVERAGED) === 0)
   const average = album?.mean(some, contents.shape)
   if (average) show(mean, imageData(average, contents.shape))
@@ -110,7 +140,12 @@ function means(app: App, region: number[]): HTMLElement {
 function compared(mean: Float32Array, decoded: Float32Array, shape: readonly [number, number, number]): string {
   const apart = Math.sqrt(mean.reduce((sum, value, i) => sum + (value - decoded[i]) ** 2, 0) / mean.length)
   const ratio = edges(decoded, shape) / (edges(mean, shape) || 1)
-  const sharp = Math.abs(ratio - 1) < 0.1 ? 'both are about as sharp' : ratio > 1 ? `the decoded mean is sharper, with edges ${number(ratio)} times as strong` : `the decoded mean is smoother, with edges ${number(ratio)} times as strong`
+  const sharp =
+    Math.abs(ratio - 1) < 0.1
+      ? 'both are about as sharp'
+      : ratio > 1
+        ? `the decoded mean is sharper, with edges ${number(ratio)} times as strong`
+        : `the decoded mean is smoother, with edges ${number(ratio)} times as strong`
   return `They differ by ${number(apart, 3)} (RMSE of greys in [0, 1]); ${sharp}.`
 }
 
@@ -126,13 +161,32 @@ function edges(image: Float32Array, [channels, height, width]: readonly [number,
 
 /** The mean of each score, beside that of all points. */
 function scores({ data, contents }: App, region: number[]): HTMLElement {
-  const mean = (values: Float32Array, points?: number[]): number => (points ? points.reduce((sum, point) => sum + values[point], 0) / points.length : values.reduce((a, b) => a + b, 0) / values.length)
+  const mean = (values: Float32Array, points?: number[]): number =>
+    points
+      ? points.reduce((sum, point) => sum + values[point], 0) / points.length
+      : values.reduce((a, b) => a + b, 0) / values.length
   const lines = Object.entries(data.scores).map(([name, values]) => {
     const { title, unit } = contents.scores[name]
     const digits = unit === 'nats' ? 1 : 3
-    return h('tr', {}, h('th', { scope: 'row', title: unit }, unit === 'nats' ? `${title}, nats` : title), h('td', {}, number(mean(values, region), digits)), h('td', {}, number(mean(values), digits)))
+    return h(
+      'tr',
+      {},
+      h('th', { scope: 'row', title: unit }, unit === 'nats' ? `${title}, nats` : title),
+      h('td', {}, number(mean(values, region), digits)),
+      h('td', {}, number(mean(values), digits)),
+    )
   })
-  const head = h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'mean'), h('th', { scope: 'col' }, 'region'), h('th', { scope: 'col' }, 'all')))
+  const head = h(
+    'thead',
+    {},
+    h(
+      'tr',
+      {},
+      h('th', { scope: 'col' }, 'mean'),
+      h('th', { scope: 'col' }, 'region'),
+      h('th', { scope: 'col' }, 'all'),
+    ),
+  )
   return h('table', {}, head, h('tbody', {}, ...lines))
 }
 
@@ -143,11 +197,24 @@ function handful(app: App, region: number[]): HTMLElement {
   const fill = (): void => place.replaceChildren(thumbs(app, chosen(region, seed++), 'handful'))
   fill()
   const others = region.length > HANDFUL ? h('button', { onclick: fill }, 'others') : null
-  return h('div', { class: 'stack' }, h('div', { class: 'row head' }, h('h3', {}, region.length > HANDFUL ? `${HANDFUL} of them at random` : 'All of them'), others), place)
+  return h(
+    'div',
+    { class: 'stack' },
+    h(
+      'div',
+      { class: 'row head' },
+      h('h3', {}, region.length > HANDFUL ? `${HANDFUL} of them at random` : 'All of them'),
+      others,
+    ),
+    place,
+  )
 }
 
 function chosen(region: number[], seed: number): number[] {
   const uniform = random(seed)
   const left = [...region]
-  return Array.from({ length: Math.min(HANDFUL, left.length) }, () => left.splice(Math.floor(uniform() * left.length), 1)[0])
+  return Array.from(
+    { length: Math.min(HANDFUL, left.length) },
+    () => left.splice(Math.floor(uniform() * left.length), 1)[0],
+  )
 }
