@@ -1,6 +1,6 @@
 # Two commands do everything: `make train` and `make test`. Each makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help train data evaluate report web test test-all lint format clean
+.PHONY: help train data evaluate report explore web test test-all lint format clean
 
 PYTHON ?= python3
 CONFIG ?= configs/main.yaml
@@ -13,7 +13,7 @@ help: ## show this
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|' 2>/dev/null \
 	  || grep -E '^[a-z-]+:.*## ' Makefile
 
-train: .venv/installed ## make the environment, get the data, train configs/main.yaml, draw
+train: .venv/installed ## make the environment, get the data, train configs/main.yaml, draw, write its explorer
 	$(BIN)/vaescope train --config $(CONFIG) $(ARGS)
 
 data: .venv/installed ## get the image set that configs/main.yaml names
@@ -24,6 +24,9 @@ evaluate: .venv/installed ## measure the run in RUN (runs/main)
 
 report: .venv/installed ## write RUN/report.html: everything about that run on one page
 	$(BIN)/vaescope report $(RUN) $(ARGS)
+
+explore: .venv/installed ## write RUN/explorer.html, a page in which the model runs, and show it
+	$(BIN)/vaescope explore $(RUN) --open $(ARGS)
 
 web: web/node_modules/.package-lock.json ## build the page of `vaescope explore` from its sources (needs node)
 	cd web && npm run --silent check && node build.mjs
@@ -55,7 +58,7 @@ clean: ## remove the environment and caches; data/ and runs/ stay
 	@touch $@
 
 .venv/installed: .venv/made pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[explore]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed

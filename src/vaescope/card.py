@@ -78,7 +78,8 @@ def body(run: Run) -> str:
         f"# {plain(name_of(run))}\n\nA variational autoencoder trained with vaescope {__version__}.\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
         "The weights are those with the best validation loss; ± is the standard error over images.\n"
-        f"In this folder, repeat it with `{repeat(run)}` and draw from it with `vaescope sample .`\n\n"
+        f"In this folder, repeat it with `{repeat(run)}`, draw from it with `vaescope sample .`, and walk in its\n"
+        "latent space with `vaescope explore .`, which writes a page in which the model runs.\n\n"
         f"{evaluated(run)}\n\n## Pictures\n\n{_pages(run, [name for name in names if name not in own])}\n"
     )
 

@@ -12,8 +12,8 @@ from vaescope.run import Run
 def explore(words: Sequence[str]) -> int:
     """Runs ``vaescope explore``."""
     made = Parser(
-        "Write a page in which the model runs: one HTML file that any browser of 2023 or later opens, without network or\n"
-        "vaescope. It shows where the test images are, decodes whatever is under the pointer, and much more. The file\n"
+        "Write a page in which the model runs: one HTML file that any browser of 2023 or later opens, without network\n"
+        "or vaescope. It shows where the test images are, decodes whatever is under the pointer, and much more. It\n"
         "holds the weights of the model, the latents of these images and small pictures of them.",
         "vaescope explore runs/main --open",
         "vaescope explore",

@@ -8,18 +8,19 @@ import torch
 
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
-from vaescope.encoding import rows
+from vaescope.distributions import centre
+from vaescope.encoding import standard_deviation
 from vaescope.errors import UsageError
 from vaescope.explorer.blocks import Blocks
 from vaescope.explorer.sheets import add_sheets, thumbnails
 from vaescope.metrics.bound import distortions_and_rates
 from vaescope.metrics.subject import spaced
-from vaescope.models import VAE, SemiVAE, greys
+from vaescope.models import VAE, SemiVAE, aside, greys
 from vaescope.run import Run
 
 Array = np.ndarray
 
-TOGETHER = 1000
+TOGETHER = 500
 """Images that are looked at at a time."""
 
 POINTS, MOST_POINTS, MOST_LATENTS = 10_000, 100_000, 1024
@@ -112,12 +113,23 @@ def check_room(latents: int, count: int) -> None:
 
 def looked(run: Run, levels: torch.Tensor, examples: Examples) -> dict[str, Array]:
     """Some images and what the model makes of them, by the names of ``Points.columns``."""
-    found = list(rows(run.model, [examples]))
-    columns = {name: np.concatenate([row[name] for row in found]) for name in found[0]}
     seen = levels.float() / (255 if levels.dtype == torch.uint8 else 65_535)
     made = greys.reconstruct(run.model, run.target, examples)
     error = (made - seen).square().flatten(1).mean(1).sqrt().numpy()
-    return columns | {"error": error, "pictures": thumbnails(seen)}
+    return posteriors(run.model, examples) | {"error": error, "pictures": thumbnails(seen)}
+
+
+def posteriors(model: VAE, examples: Examples) -> dict[str, Array]:
+    """The centre of the posterior of every image, its standard deviation where there is one, and the class that is
+    found by a model that classifies, by the names of ``Points.columns``. Nothing is random."""
+    with aside(model, seed=0):
+        x = examples.values
+        q = model.infer(x, examples.context)
+        scale = None if model.posterior.family.degenerate else standard_deviation(q)
+        found = {"mean": centre(q)} | ({} if scale is None else {"scale": scale})
+        if isinstance(model, SemiVAE):
+            found["predicted"] = centre(model.classify(x)).argmax(-1)
+    return {name: column.numpy() for name, column in found.items()}
 
 
 def likelihoods(model: VAE, examples: Examples) -> dict[str, Array]:

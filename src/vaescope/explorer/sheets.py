@@ -76,5 +76,5 @@ def webp(pixels: Array) -> bytes:
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[pixels.shape[2]]
     image = Image.fromarray(pixels[..., 0] if mode == "L" else pixels, mode)
     file = io.BytesIO()
-    image.convert("RGBA" if "A" in mode else "RGB").save(file, "WEBP", quality=QUALITY, method=4)
+    image.convert("RGBA" if "A" in mode else "RGB").save(file, "WEBP", quality=QUALITY, method=5)
     return file.getvalue()

@@ -13,7 +13,7 @@ from vaescope.pictures import CAPTIONS
 STILL = ("latent_space.png", "latent_representation.png", "samples.png", "reconstructions.png")
 """Their names; the last one holds images of the image set."""
 
-PAGE, NOTEBOOK = 720, 480
+PAGE, NOTEBOOK = 640, 480
 """How wide they are in a page and in a notebook, in pixels."""
 
 
@@ -27,7 +27,7 @@ def add_stills(blocks: Blocks, folder: Path, with_images: bool) -> list[dict[str
     """
     found = [folder / name for name in STILL[: None if with_images else -1] if (folder / name).is_file()]
     for path in found:
-        blocks.add(f"still_{path.stem}", smaller(path, PAGE, "WEBP", quality=25, method=4), "none")
+        blocks.add(f"still_{path.stem}", smaller(path, PAGE, "WEBP", quality=20, method=6), "none")
     return [{"block": f"still_{path.stem}", "caption": sentence(CAPTIONS[path.name])} for path in found]
 
 
