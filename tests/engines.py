@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,10 @@ class Firefox(Window):
         assert answer["type"] == "success", answer
         return answer["result"]
 
+    def close(self) -> None:
+        """Lets go of the browser."""
+        self._socket.close()
+
     def go(self, address: str) -> None:
         self.tell("browsingContext.navigate", context=self._tab, url=address, wait="complete")
 
@@ -114,7 +118,8 @@ def firefox(folder: Path) -> Iterator[Window]:
             address = next(filter(None, (re.search(r"BiDi listening on (ws://\S+)", line) for line in lines)), None)
             assert address, "Firefox has ended"
             threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()  # so that it can go on talking
-            yield Firefox(address[1])
+            with closing(Firefox(address[1])) as window:
+                yield window
         finally:
             running.terminate()
 
