@@ -15,7 +15,8 @@ export const straight: Leg = (from, to, share) => from.map((value, d) => value +
 
 const dot = (a: Row, b: Row): number => a.reduce((sum, value, d) => sum + value * b[d], 0)
 
-const length = (a: Row): number => Math.sqrt(dot(a, a))
+/** How far latents are from the origin. */
+export const length = (a: Row): number => Math.sqrt(dot(a, a))
 
 const scaled = (a: Row, factor: number): Row => a.map((value) => value * factor)
 

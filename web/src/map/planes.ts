@@ -35,21 +35,21 @@ export function planes({ data, store }: App): HTMLElement | null {
     const two = plane !== 'principal'
     if (two) last = plane
     kind.value = two ? 'two' : 'principal'
-    pair.hidden = !two
     fields.forEach((field, k) => (field.value = String(last[k] + 1)))
-    for (const control of [kind, ...fields]) control.disabled = frame !== null
+    kind.disabled = frame !== null
+    for (const field of fields) field.disabled = frame !== null || !two
   })
   return h('div', { class: 'plane', role: 'group', 'aria-label': 'plane of the map' }, kind, pair)
 }
 
 /** Latents in the order of how far the codes spread along them, which is next to nothing for those that are not used. */
 function listed(spreads: number[], order: number[], k: number): HTMLSelectElement {
-  const options = order.map((d) => h('option', { value: d + 1 }, `z${d + 1} (spread ${number(spreads[d], 2)})`))
+  const options = order.map((d) => h('option', { value: d + 1 }, `z${d + 1} · σ ${number(spreads[d], 2)}`))
   return h(
     'select',
     {
       'aria-label': k ? 'upward latent' : 'rightward latent',
-      title: 'The spread is the standard deviation of the codes',
+      title: 'σ: the standard deviation of the codes along a latent',
     },
     ...options,
   )

@@ -13,11 +13,13 @@ export class Tip {
   }
 
   show(point: number | null, view: View, place: [number, number]): void {
-    this.element.hidden = point === null
-    if (point === null) return
+    const [left, top] = view.toScreen(...place)
+    const seen = left >= 0 && top >= 0 && left <= view.width && top <= view.height
+    this.element.hidden = point === null || !seen
+    if (point === null || !seen) return
     this.words.replaceChildren(...named(this.app, point).map((line) => h('span', {}, line)))
     this.app.album?.show(this.image, point)
-    this.move(view, ...view.toScreen(...place))
+    this.move(view, left, top)
   }
 
   /** Above and right of the point, or on the other side where there is no room. */

@@ -42,14 +42,20 @@ function s(tag: string, attributes: Record<string, string | number>, ...children
   return made
 }
 
+const partsOf = (drawn: Drawn): Part[] =>
+  (['distortion', 'rate'] as const).filter((part) => numbersOf(drawn, part).length)
+
+/** The height of the drawing in pixels; an autoencoder has no rate. */
+export const heightOf = (drawn: Drawn): number =>
+  partsOf(drawn).reduce((sum, part) => sum + HEIGHTS[part] + EDGE.top, EDGE.bottom)
+
 /** The drawing. */
 export function curve(drawn: Drawn): SVGElement {
-  const parts = (['distortion', 'rate'] as const).filter((part) => numbersOf(drawn, part).length)
-  const heights = parts.map((part) => HEIGHTS[part] + EDGE.top)
-  const height = heights.reduce((sum, one) => sum + one, EDGE.bottom)
+  const parts = partsOf(drawn)
+  const height = heightOf(drawn)
   const last = lastStep(drawn)
   const x = (step: number): number => EDGE.left + share(step, last, drawn.log) * (drawn.width - EDGE.left - EDGE.right)
-  const tops = parts.map((_, k) => EDGE.top + heights.slice(0, k).reduce((sum, one) => sum + one, 0))
+  const tops = parts.map((_, k) => parts.slice(0, k).reduce((sum, part) => sum + HEIGHTS[part] + EDGE.top, EDGE.top))
   return s(
     'svg',
     {

@@ -6,12 +6,17 @@ import { explained, h, number, picture } from '../dom'
 import { calm } from '../map/theme'
 import { Album } from '../pictures'
 import { Clock, slider, tick, type Control } from './controls'
-import { curve, frameAt, type Drawn } from './curve'
+import { curve, frameAt, heightOf, type Drawn } from './curve'
 import { sized } from './tiles'
 
-const EXPLANATION =
-  'How the model came about. Before training, all images lie on one heap, and every reconstruction is the same. Then the distortion falls, which is what is lost ' +
-  'of an image; for that the model pays a rate, which is what it costs to say where an image lies, and classes come apart on the map. Details come last.'
+/** What to look for; an autoencoder has no rate. */
+function explanation({ contents }: App): string {
+  const begin =
+    'How the model came about. Before training, all images lie on one heap, and every reconstruction is the same. Then the distortion falls, which is what is lost of an image'
+  return contents.model.point
+    ? `${begin}, and classes come apart on the map. Details come last.`
+    : `${begin}; for that the model pays a rate, which is what it costs to say where an image lies, and classes come apart on the map. Details come last.`
+}
 
 /** Seconds of a frame while it is played, and where little motion is wanted. */
 const FRAME = 0.4
@@ -37,7 +42,7 @@ class Time {
       ...(this.travel ? [new Replay(app, this.travel).element] : [h('p', { class: 'warning' }, NONE)]),
     )
     if (contents.curves) this.element.append(this.loss())
-    this.element.append(explained(EXPLANATION))
+    this.element.append(explained(explanation(app)))
     if (this.travel) this.element.append(new Followed(app, this.travel).element)
     store.on(['frame'], ({ frame }) => {
       this.drawn.frame = frame
@@ -56,6 +61,7 @@ class Time {
       this.draw()
     }).observe(this.plot)
     if (this.travel) this.listen()
+    this.plot.style.height = `${heightOf(this.drawn)}px`
     const { floor } = this.app.contents.curves ?? {}
     const lines = [
       ['validation', 'validation'],

@@ -5,7 +5,7 @@ import { explained, h, number, picture } from '../dom'
 import { priorDraws } from '../draws'
 import { row, settled, type Row } from '../latents'
 import { calm } from '../map/theme'
-import { pathThrough, sphere, stops, straight, type Leg, type Path } from '../path'
+import { length, pathThrough, sphere, stops, straight, type Leg, type Path } from '../path'
 import { imageData, show } from '../pictures'
 import { lacking } from '../points'
 import { animationGIF, save, sheetPNG } from '../save'
@@ -409,19 +409,26 @@ function disc(
   context.stroke()
 }
 
-/** What a walk is for, and what the sphere: with many latents, draws of a normal prior are all about as far from the origin. */
-function explanation({ contents }: App): string {
-  const { latents, support } = contents.model
+/** What a walk is for, and what the sphere: many latents leave the middle empty, as their draws are all about as long. */
+function explanation(app: App): string {
+  const { latents, support } = app.contents.model
   const begin =
     'The decoder draws what lies between two to four places of the latent space. Where each picture changes a little into the next, the model has learnt the space ' +
     'between its examples, not only the examples.'
-  if (support !== 'all') return begin
-  const route = `${begin} On the sphere, the direction turns evenly, and the distance from the origin goes evenly from one anchor’s to the next one’s`
-  if (latents < 9)
-    return `${route}. That matters with many latents, as draws of a normal prior then leave the middle empty (Shoemake 1985; White 2016).`
-  const far = number(Math.sqrt(latents - 0.5))
-  return (
-    `${route}. Draws of a normal prior of ${latents} latents nearly all lie about ${far} from the origin, but halfway between two of them a straight line is at 70 % of that: ` +
-    'there the decoder has seen hardly anything, and tends to draw what is average (Shoemake 1985; White 2016).'
-  )
+  if (support !== 'all' || latents < 2) return begin
+  const [far, half] = lengths(app).map((value) => number(value))
+  const route =
+    `${begin} On the sphere, the direction turns evenly, and the distance from the origin goes evenly from one anchor’s to the next one’s. ` +
+    `Draws of the prior are ${far} from the origin on average; halfway along a straight line between two of them it is ${half}`
+  return latents < 9
+    ? `${route}. With as few latents as here, images lie there as well; with many, the sphere is the better way (Shoemake 1985; White 2016).`
+    : `${route}. With so many latents hardly any draw lies there: the decoder has seen little of it, and tends to draw what is average (Shoemake 1985; White 2016).`
+}
+
+/** How far draws of the prior are from the origin on average, and the middles of pairs of them. */
+function lengths(app: App): [number, number] {
+  const draws = priorDraws(app, 200, 1, 0)
+  const mean = (values: number[]): number => values.reduce((sum, value) => sum + value / values.length, 0)
+  const middles = draws.slice(1).map((draw, k) => straight(draw, draws[k], 0.5))
+  return [mean(draws.map(length)), mean(middles.map(length))]
 }
