@@ -7,7 +7,8 @@ r"""What the explorer of a run costs: bytes, seconds to write, and how soon and 
     python -m bench.explorer runs/main --page x.html  # a page that is there already, instead of writing one
 
 Chromium runs without a window and without a graphics card, so that WebGL is drawn by the processor, which the page
-avoids if nobody tells it otherwise: with a graphics card frames come sooner. Every time is the median of some repetitions, with the least and the most of them.
+avoids if nobody tells it otherwise: with a graphics card frames come sooner. Every time is the median of some
+repetitions, with the least and the most of them.
 
 - *first picture*: from the navigation until the decoder has drawn its first image, of a file on this machine
 - *decode*: from the question for one image until its pixels are there, for latents that are drawn from the prior

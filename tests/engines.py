@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -159,7 +160,9 @@ def webkit(folder: Path) -> Iterator[Window]:
         options = webdriver.WebKitGTKOptions()
         options.binary_location = str(found)
         options.add_argument("--automation")
-        running = webdriver.WebKitGTK(options=options, service=webdriver.WebKitGTKService(driver))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # selenium calls itself in an old way
+            running = webdriver.WebKitGTK(options=options, service=webdriver.WebKitGTKService(driver))
         try:
             running.set_window_size(1280, 900)
             yield Driven(running)
