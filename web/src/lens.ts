@@ -14,7 +14,8 @@ const GAPS = 24
 
 export function lens(app: App): HTMLElement {
   const element = h('section', { class: 'lens', 'aria-label': 'lens' }, here(app), point(app))
-  new ResizeObserver(() => fit(app, element.clientWidth)).observe(element)
+  // not at once: what is fitted changes the sizes of others that are observed
+  new ResizeObserver(calmly(() => fit(app, element.clientWidth))).observe(element)
   return element
 }
 
