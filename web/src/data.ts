@@ -69,6 +69,6 @@ export async function load(contents: Contents): Promise<Data> {
 /** The ELBO is not in the page, as it is the sum of its parts. */
 function summed({ elbo, ...scores }: Data['scores']): Data['scores'] {
   const { distortion, rate } = scores
-  const sum = elbo ?? (rate && distortion.map((value, i) => -value - rate[i]))
+  const sum = elbo ?? (distortion && rate && distortion.map((value, i) => -value - rate[i]))
   return sum ? { ...scores, elbo: sum } : scores
 }

@@ -21,9 +21,11 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 export const picture = (name: string, kind = ''): HTMLCanvasElement =>
   h('canvas', { class: `picture ${kind}`, role: 'img', 'aria-label': name, width: 1, height: 1 })
 
-/** A number as people read it, with a true minus. */
+/** A number as people read it, with a true minus, and none before zero. */
 export const number = (value: number, digits = 1): string =>
-  value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace('-', '−')
+  value
+    .toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: 'negative' })
+    .replace('-', '−')
 
 /** A picture with what it is below it. */
 export const figure = (shown: HTMLElement, ...caption: (Node | string)[]): HTMLElement =>

@@ -29,13 +29,16 @@ interface Waiting {
   /** Less is sooner. */
   rank: number
   question: Question
+  since: number
   transfer: Transferable[]
   settle: (answer: Answer | null) => void
 }
 
 /** How soon an answer is wanted: what follows the pointer comes before what fills the background. */
-export const SOON = 0
+const SOON = 0
 export const LATER = 1
+/** How long the background waits at most, in milliseconds: a walk that is played asks for something at all times. */
+const AT_MOST = 250
 
 export class Engine {
   private readonly worker: Worker
@@ -43,8 +46,9 @@ export class Engine {
   private busy: Waiting | null = null
   private next = 0
   private encoder: Promise<Answer | null> | null = null
-  /** How long decoding has taken, in milliseconds, the latest last. */
-  readonly times: number[] = []
+  /** How long the latest decoding took, in milliseconds; nothing of the first one, which takes longer than all others. */
+  took: number | null = null
+  private decoded = 0
 
   private constructor(
     private readonly contents: Contents,
@@ -88,7 +92,7 @@ export class Engine {
     const values = settled(z, this.contents.model)
     const question: Question = { kind: 'decode', id: 0, values, shape: [count, this.contents.model.latents], labels }
     const answer = await this.ask(slot, rank, question, [values.buffer])
-    if (answer?.milliseconds !== undefined) this.times.push(answer.milliseconds)
+    if (answer?.milliseconds !== undefined && this.decoded++) this.took = answer.milliseconds
     return answer ? answer.outputs.images : null
   }
 
@@ -109,11 +113,6 @@ export class Engine {
     return answer ? (answer.outputs as unknown as Posterior) : null
   }
 
-  /** Latents brought to where latents of this model can be. */
-  settled(z: Float32Array): Float32Array<ArrayBuffer> {
-    return settled(z, this.contents.model)
-  }
-
   private ask(slot: string, rank: number, question: Question, transfer: Transferable[]): Promise<Answer | null> {
     return new Promise((resolve, reject) => {
       const settle = (answer: Answer | null): void =>
@@ -122,14 +121,16 @@ export class Engine {
         if (this.waiting[i].slot === slot) this.waiting.splice(i, 1)[0].settle(null)
       }
       question.id = this.next++
-      this.waiting.push({ slot, rank, question, transfer, settle })
+      this.waiting.push({ slot, rank, question, since: performance.now(), transfer, settle })
       this.send()
     })
   }
 
   private send(): void {
     if (this.busy || !this.waiting.length) return
-    const soonest = this.waiting.reduce((best, one, k) => (one.rank < this.waiting[best].rank ? k : best), 0)
+    const now = performance.now()
+    const turn = ({ rank, since }: Waiting): number => (now - since > AT_MOST ? -1 : rank)
+    const soonest = this.waiting.reduce((best, one, k) => (turn(one) < turn(this.waiting[best]) ? k : best), 0)
     this.busy = this.waiting.splice(soonest, 1)[0]
     this.worker.postMessage(this.busy.question, this.busy.transfer)
   }

@@ -42,9 +42,8 @@ function here(app: App): HTMLElement {
     const image = await engine?.decode(Float32Array.from(z), 'lens', label)
     if (!image) return
     draw(app, canvas, image)
-    // the first run of a program takes longer than all others
-    const times = engine?.times ?? []
-    time.replaceChildren(times.length > 1 ? `${number(times[times.length - 1])} ms` : '')
+    const took = engine?.took ?? null
+    time.replaceChildren(took === null ? '' : `${number(took)} ms`)
   })
   store.on(['z', 'label'], decode)
   return h('div', { class: 'here' }, engine && figure(canvas, 'decoded ', time), place)

@@ -22,7 +22,8 @@ const scaled = (a: Row, factor: number): Row => a.map((value) => value * factor)
 
 /** The unit vector that is a's part at right angles to a unit vector, or nothing where a has none. */
 function across(a: Row, unit: Row): Row | null {
-  const rest = a.map((value, d) => value - dot(a, unit) * unit[d])
+  const along = dot(a, unit)
+  const rest = a.map((value, d) => value - along * unit[d])
   const long = length(rest)
   return long > 1e-6 * (length(a) || 1) ? scaled(rest, 1 / long) : null
 }

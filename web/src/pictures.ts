@@ -121,12 +121,4 @@ export class Album {
     }
     return this.kept
   }
-
-  /** The colours of one, as bytes. */
-  pixels(number: number): ImageData {
-    const { width, height } = this.sheets
-    const context = new OffscreenCanvas(width, height).getContext('2d') as unknown as CanvasRenderingContext2D
-    this.draw(context, number, 0, 0, width, height)
-    return context.getImageData(0, 0, width, height)
-  }
 }

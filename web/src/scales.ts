@@ -3,7 +3,7 @@
 import type { App } from './app'
 import { level, place } from './latents'
 
-export interface Scale {
+interface Scale {
   /** The least and the largest place of the slider, and the smallest step. */
   range: [number, number, number]
   place(value: number): number

@@ -2,7 +2,7 @@
 
 import base64
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from vaescope.explorer.page import FILE, explorer_html
@@ -26,7 +26,7 @@ class Explorer:
         thumbnail: A PNG file that stands for it where frames are left out, or nothing.
     """
 
-    page: str = field(compare=True)
+    page: str
     name: str = "run"
     thumbnail: bytes = b""
 

@@ -14,7 +14,6 @@ from vaescope.errors import UsageError
 from vaescope.explorer.blocks import Blocks
 from vaescope.explorer.sheets import add_sheets, thumbnails
 from vaescope.metrics.bound import distortions_and_rates
-from vaescope.metrics.subject import spaced
 from vaescope.models import VAE, SemiVAE, aside, greys
 from vaescope.run import Run
 
@@ -77,7 +76,7 @@ def look(run: Run, images: ImageSet, most: int) -> Points:
         images: Its images.
         most: How many are shown at most, at equal distances.
     """
-    split, chosen = images.test, spaced(len(images.test), most)
+    split, chosen = images.test, evenly(len(images.test), most)
     part = split.part(chosen)
     check_room(run.model.prior.latent, len(part))
     told = None if isinstance(run.model, SemiVAE) else run.model.context(part.labels)
@@ -88,9 +87,20 @@ def look(run: Run, images: ImageSet, most: int) -> Points:
     ]
     columns = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
     columns |= likelihoods(run.model, examples)
-    if not np.isfinite(columns["mean"]).all():
+    if not all(np.isfinite(columns[name]).all() for name in ("mean", "scale") if name in columns):
         raise UsageError(f"{run.folder} puts some test images nowhere, at latents that are no numbers: train it anew")
     return Points(len(split), chosen.step, None if part.labels is None else part.labels.numpy(), columns)
+
+
+def evenly(count: int, most: int) -> slice:
+    """At most so many of some rows at equal distances, over all of them: images of a folder come class after class, so
+    that to stop before the end would leave classes out.
+
+    Args:
+        count: How many rows there are.
+        most: How many to take.
+    """
+    return slice(None, None, max(1, -(-count // most)))
 
 
 def check_room(latents: int, count: int) -> None:
@@ -153,9 +163,11 @@ def add_points(blocks: Blocks, points: Points, with_images: bool) -> dict[str, A
     if "predicted" in columns:
         blocks.add_classes("predicted", columns["predicted"])
     scores = {name: words for name, words in SCORES.items() if name in columns and np.isfinite(columns[name]).all()}
+    if "distortion" not in scores:  # of a sum the page shows both parts or none
+        scores.pop("rate", None)
     for name in scores:
         blocks.add_range(f"score_{name}", columns[name])
-    scores |= SUM if "rate" in scores and "distortion" in scores else {}
+    scores |= SUM if "rate" in scores else {}
     return {
         "points": {"count": len(codes), "of": points.of, "step": points.step, "split": "test"},
         "scores": scores,

@@ -8,8 +8,8 @@ import torch
 from vaescope import pictures
 from vaescope.data.images import ImageSet
 from vaescope.explorer.blocks import Blocks, short
+from vaescope.explorer.points import evenly
 from vaescope.explorer.sheets import add_sheets, thumbnails
-from vaescope.metrics.subject import spaced
 from vaescope.observers import read_lines
 from vaescope.run import Run, read_arrays
 
@@ -17,6 +17,9 @@ Array = np.ndarray
 
 FOLLOWED = 2000
 """Latents in a frame at most: each of them is there as often as there are frames."""
+
+ON_A_CURVE = 2000
+"""Numbers on a curve at most: more than a drawing has pixels."""
 
 CURVES = {"steps": "step", "distortion": "distortion", "rate": "rate", "loss": "loss"}
 """What a page calls the numbers of a line of ``metrics.jsonl``."""
@@ -40,7 +43,7 @@ def travel(
     frames = read_arrays(run.folder / "frames.npz")
     if not frames:
         return None
-    some = spaced(frames["latents"].shape[1], FOLLOWED)
+    some = evenly(frames["latents"].shape[1], FOLLOWED)
     blocks.add_range("frames", flat(frames["latents"][:, some].astype(np.float32), *plane), "u8")
     labels = images.validation.labels
     if labels is not None:
@@ -75,6 +78,7 @@ def curves(run: Run, images: ImageSet) -> dict[str, Any] | None:
 
     def curve(split: str) -> dict[str, list[Any]]:
         rows = [line for line in lines if line["split"] == split]
+        rows = rows[evenly(len(rows), ON_A_CURVE)]
         return {key: short(np.array([row.get(name) for row in rows], float)) for key, name in CURVES.items()}
 
     if not lines:

@@ -16,7 +16,7 @@ const ICONS = {
   all: 'M3 7.5V3h4.5M12.5 3H17v4.5M17 12.5V17h-4.5M7.5 17H3v-4.5',
 }
 
-export type Icon = keyof typeof ICONS
+type Icon = keyof typeof ICONS
 
 function icon(name: Icon): SVGSVGElement {
   const made = document.createElementNS('http://www.w3.org/2000/svg', 'svg')

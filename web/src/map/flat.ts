@@ -21,7 +21,6 @@ export function flat(canvas: HTMLCanvasElement): Renderer {
   let colours: Uint8Array = new Uint8Array(0)
   let image: ImageData | null = null
   return {
-    name: 'flat',
     place(values) {
       places = values as Float32Array<ArrayBuffer>
     },

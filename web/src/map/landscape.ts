@@ -27,7 +27,7 @@ interface Tile {
 }
 
 /** The plane through these latents, and the class to decode in. */
-export interface Ground {
+interface Ground {
   plane: Plane
   at: Float32Array
   label: number
@@ -149,10 +149,7 @@ export class Landscape {
     cells.forEach((cell, k) => z.set(ground.plane.up(...this.middle(cell), ground.at), k * latents))
     const images = await engine.decode(z, 'landscape', ground.label, LATER)
     if (!images || ground !== this.ground || unit !== this.unit) return
-    this.batch = Math.min(
-      64,
-      Math.max(1, Math.round((PATIENCE * cells.length) / Math.max(engine.times.at(-1) ?? 1, 0.1)), 1),
-    )
+    this.batch = Math.min(64, Math.max(1, Math.round((PATIENCE * cells.length) / Math.max(engine.took ?? 1, 0.1)), 1))
     cells.forEach((cell, k) => this.put(cell, imageData(images, contents.shape, (k * images.length) / cells.length)))
     this.redraw()
   }

@@ -12,7 +12,6 @@ export interface Look {
 }
 
 export interface Renderer {
-  readonly name: 'webgl' | 'flat'
   /** Places on the plane, (N, 2), in the order of drawing. */
   place(places: Float32Array): void
   /** Colours with their opacity, four bytes each; of no opacity: not drawn. */
@@ -38,10 +37,6 @@ export class Points {
     if (!found) this.canvas = plain()
     this.renderer = found ?? flat(this.canvas)
     if (found) this.canvas.addEventListener('webglcontextlost', () => this.fall())
-  }
-
-  get name(): Renderer['name'] {
-    return this.renderer.name
   }
 
   place(places: Float32Array): void {
@@ -91,7 +86,7 @@ export function look(count: number, area: number, closer: number, pictures: bool
 }
 
 /** The numbers below count in an order that is random, and the same every time. */
-export function shuffled(count: number): Uint32Array {
+function shuffled(count: number): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, i) => i)
   let seed = 1
   for (let i = count - 1; i > 0; i--) {

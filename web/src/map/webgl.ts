@@ -49,7 +49,6 @@ export function webgl(canvas: HTMLCanvasElement): Renderer | null {
     gl.clear(gl.COLOR_BUFFER_BIT)
   }
   return {
-    name: 'webgl',
     place(values) {
       count = values.length / 2
       places(values)

@@ -113,7 +113,7 @@ class Samples {
     if (tab !== 'sample' || !this.stale) return
     this.stale = false
     this.draws = priorDraws(app, count, temperature, this.seed)
-    this.grid.resize(count, 56, (k) => `sample ${k + 1}`)
+    this.grid.resize(this.draws.length, 56, (k) => `sample ${k + 1}`)
     this.press()
     this.near.clear()
     void decodeAll(app, this.draws, 'samples', label, (k, image) => this.grid.show(k, image))

@@ -202,7 +202,7 @@ class Followed {
   ) {
     const { contents, store } = app
     for (let k = 0; k < travel.followed; k++) {
-      const name = travel.names[k] ?? `image ${k + 1}`
+      const name = travel.names[k] || `image ${k + 1}`
       const pair = [...(contents.sheets ? [`${name}, original`] : []), `${name}, reconstruction`].map((text) =>
         sized(picture(text), contents.shape, 56),
       )

@@ -1,0 +1,52 @@
+"""What a page is given: images of all classes however few are shown, scores that add up, and curves that stay small."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vaescope.data.images import ImageSet
+from vaescope.explorer.blocks import Blocks
+from vaescope.explorer.points import Points, add_points, evenly, look
+from vaescope.explorer.travel import ON_A_CURVE, curves
+from vaescope.run import Run
+
+
+@pytest.mark.parametrize("count", [1, 7, 99, 100, 101, 199, 200, 1000])
+def test_few_of_many_are_spread_over_all(count: int) -> None:
+    rows = np.arange(count)[evenly(count, 100)]
+    assert 0 < len(rows) <= 100
+    assert len(set(np.diff(rows))) <= 1
+    assert rows[0] == 0
+    assert count - rows[-1] <= -(-count // 100)
+
+
+def test_the_last_test_images_are_among_few(run_folder: Path, images: ImageSet) -> None:
+    run, count = Run.load(run_folder), len(images.test)
+    found = look(run, images, count * 2 // 3)
+    assert found.step == 2
+    assert np.array_equal(found.labels, images.test.labels[::2])  # type: ignore[index, arg-type]
+    assert len(found.codes) == len(range(0, count, 2))
+
+
+def test_a_rate_is_not_shown_without_its_distortion() -> None:
+    columns = {
+        "mean": np.zeros((3, 2)),
+        "error": np.ones(3),
+        "distortion": np.array([1, np.inf, 2]),
+        "rate": np.ones(3),
+        "pictures": np.zeros((3, 1, 4, 4), np.uint8),
+    }
+    shown = add_points(Blocks(), Points(3, 1, None, columns), with_images=False)
+    assert list(shown["scores"]) == ["error"]
+
+
+def test_a_long_log_is_a_short_curve(run_folder: Path, images: ImageSet, tmp_path: Path) -> None:
+    run = Run.load(run_folder)
+    lines = [{"step": k, "split": "train", "loss": 1 / k, "distortion": 1 / k} for k in range(1, 5 * ON_A_CURVE)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    object.__setattr__(run, "folder", tmp_path)
+    train = curves(run, images)["train"]  # type: ignore[index]
+    assert ON_A_CURVE / 2 < len(train["steps"]) == len(train["loss"]) <= ON_A_CURVE
+    assert train["steps"][0] == 1
