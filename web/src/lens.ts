@@ -71,9 +71,7 @@ function point(app: App): HTMLElement {
     const found = hovered ?? selected
     figures.classList.toggle('empty', found === null)
     said.replaceChildren(
-      ...(found === null
-        ? ['Point at a dot of the map: its image and its reconstruction appear here.']
-        : facts(app, found)),
+      ...(found === null ? ['Point at a dot of the map: its image appears here.'] : facts(app, found)),
     )
     if (found === null) return
     original.setAttribute('aria-label', `image of ${pointName(app, found)}`)
