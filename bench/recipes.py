@@ -85,7 +85,7 @@ def train(recipe: Path, run: Path, root: str | None, threads: int | None, words:
         threads: How many threads to use, or nothing for as many as torch takes.
         words: Further keys of the config, as on the command line.
     """
-    command = ["train", "--config", str(recipe), "--out", str(run), "--json", *words]
+    command = ["train", "--config", str(recipe), "--out", str(run), "--json", "--figures.explorer", "false", *words]
     command += ["--data.root", root] if root else []
     threaded = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(

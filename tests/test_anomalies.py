@@ -377,5 +377,6 @@ def test_a_class_whose_name_is_a_number(tmp_path: Path) -> None:
         "--trainer.batch_size",
         "4",
     ]
-    assert main([*words, "--figures.frames", "0", "--out", str(tmp_path / "run")]) == 0
+    words += ["--figures.frames", "0", "--figures.explorer", "false"]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
     assert Run.load(tmp_path / "run").classes == ("0", "1")

@@ -14,7 +14,7 @@ from vaescope.explorer.points import MOST_LATENTS, MOST_POINTS, POINTS
 from vaescope.explorer.programs import libraries, programs
 from vaescope.facts import name_of, title_of
 from vaescope.files import atomic_file
-from vaescope.run import Run, one_line
+from vaescope.run import Run
 
 FILE = "explorer.html"
 """What the page of a run is called in its folder."""
@@ -59,7 +59,7 @@ def explorer_html(
         blocks.add("worker", asset("worker.js"))
         blocks.add("runtime", asset("runtime.wasm.gz"), packed=True)
     except (UsageError, RunError) as error:
-        contents["model"]["missing"] = one_line(error)
+        contents["model"]["missing"] = " ".join(str(error).split())
     contents["arrays"] = blocks.layouts
     blocks.add_json("contents", contents)
     return filled(run, blocks)

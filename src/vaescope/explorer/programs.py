@@ -4,7 +4,10 @@ The programs compute in single precision: a weight is widened when the runtime r
 model before they are given away, and keep their weights as they are where half precision is too little.
 """
 
+import io
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,14 @@ TOLERANCES = {"encoder": 1e-2, "decoder": 1e-3}
 LARGE, HALF = 256, 6e4
 """Weights with fewer numbers are left alone, and so are those beyond what half precision can hold."""
 
-HUSHED = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within the block the exporters, which print what they stumble over for their own developers, print nothing."""
+    aside = io.StringIO()
+    names = ("torch", "torch.fx", "torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+    with hushed(*names), redirect_stdout(aside), redirect_stderr(aside):
+        yield
 
 
 def libraries() -> None:
@@ -47,7 +57,7 @@ def programs(run: Run, images: ImageSet) -> dict[str, bytes]:
         UsageError: If a part of the model has no such form, with its name.
         RunError: If a program does not do what the model does.
     """
-    with hushed(*HUSHED), tempfile.TemporaryDirectory() as folder:
+    with quiet(), tempfile.TemporaryDirectory() as folder:
         seen = shown_images(run, images)[0]
         encoder, decoder = encoder_module(run), decoder_module(run)
         with torch.no_grad():
@@ -72,7 +82,7 @@ def program(run: Run, half: str, module: nn.Module, example: Values, seen: Value
     try:
         outputs = write("onnx", path, module, example, describe(run, half))
     except UsageError as error:
-        raise UsageError(f"{error}{culprit(module, example)}") from None
+        raise UsageError(f"{culprit(module, example)}{error}") from None
     whole = path.read_bytes()
     path.write_bytes(bare(whole, halved=True))
     try:
@@ -134,5 +144,5 @@ def culprit(module: nn.Module, example: Values) -> str:
         try:
             torch.onnx.export(leaves[name], inputs, dynamo=True, verbose=False)
         except Exception:  # whatever stops an exporter, as for the whole
-            return f", because of its layer {name}, a {type(leaves[name]).__name__}"
+            return f"because of its layer {name} ({type(leaves[name]).__name__}) "
     return ""
