@@ -35,6 +35,23 @@ QUIET = (
 )
 """Arguments for a browser that shows no window and asks the network for nothing of its own."""
 
+RENDERERS = {
+    "webgl": """
+const get = WebGL2RenderingContext.prototype.getParameter
+WebGL2RenderingContext.prototype.getParameter = function (name) {
+  const told = get.call(this, name)
+  return typeof told === 'string' ? 'a graphics card' : told
+}
+""",
+    "flat": """
+const get = HTMLCanvasElement.prototype.getContext
+HTMLCanvasElement.prototype.getContext = function (kind, ...given) {
+  return /webgl/.test(kind) ? null : get.call(this, kind, ...given)
+}
+""",
+}
+"""Scripts that make the explorer draw its points by WebGL, though by the processor, or without, if run before it."""
+
 Place = tuple[float, float]
 """A place in the window, in pixels from its upper left corner."""
 

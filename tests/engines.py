@@ -10,8 +10,9 @@ import re
 import shutil
 import subprocess
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,10 @@ class Firefox(Window):
         assert answer["type"] == "success", answer
         return answer["result"]
 
+    def close(self) -> None:
+        """Lets go of the browser."""
+        self._socket.close()
+
     def go(self, address: str) -> None:
         self.tell("browsingContext.navigate", context=self._tab, url=address, wait="complete")
 
@@ -114,7 +119,8 @@ def firefox(folder: Path) -> Iterator[Window]:
             address = next(filter(None, (re.search(r"BiDi listening on (ws://\S+)", line) for line in lines)), None)
             assert address, "Firefox has ended"
             threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()  # so that it can go on talking
-            yield Firefox(address[1])
+            with closing(Firefox(address[1])) as window:
+                yield window
         finally:
             running.terminate()
 
@@ -154,7 +160,9 @@ def webkit(folder: Path) -> Iterator[Window]:
         options = webdriver.WebKitGTKOptions()
         options.binary_location = str(found)
         options.add_argument("--automation")
-        running = webdriver.WebKitGTK(options=options, service=webdriver.WebKitGTKService(driver))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # selenium calls itself in an old way
+            running = webdriver.WebKitGTK(options=options, service=webdriver.WebKitGTKService(driver))
         try:
             running.set_window_size(1280, 900)
             yield Driven(running)

@@ -1,5 +1,6 @@
 """The explorer's page does in a browser what it says, and agrees with the model that it was made of."""
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from tests.browser import Chromium, Place, chromium, until
+from tests.browser import RENDERERS, Chromium, Place, chromium, until
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.encoding import encode
@@ -187,6 +189,15 @@ def test_the_lasso_holds_the_points_within_it(page: Chromium) -> None:
     assert page.state("tab") == "region"
 
 
+def test_a_point_is_found_by_its_number_and_by_its_class(page: Chromium) -> None:
+    field = page.element(".search input")
+    field.send_keys("17\ue007")
+    assert page.state("selected") == 17
+    field.clear()
+    field.send_keys("sandal\ue007")
+    assert page.run("return contents.classes[data.labels[store.now.selected]]") == "Sandal"
+
+
 def test_a_slider_moves_one_latent(colours: Chromium) -> None:
     before = colours.state("z")
     shown = colours.pixels(DECODED)
@@ -232,7 +243,7 @@ def test_colours_are_chosen(page: Chromium) -> None:
 
 def test_the_grid_lies_under_the_points(page: Chromium) -> None:
     before = page.driver.get_screenshot_as_base64()
-    page.button("decoded grid").click()
+    page.button("grid", "section.world").click()
     assert page.state("grid") is True
     until(lambda: page.driver.get_screenshot_as_base64() != before, "the map looks different")
 
@@ -254,14 +265,23 @@ def test_training_is_replayed(page: Chromium) -> None:
     assert page.state("frame") is None
 
 
-def test_a_dropped_picture_is_encoded(page: Chromium, run_folder: Path, images: ImageSet, tmp_path: Path) -> None:
-    """Of a run whose pixels are drawn as 0 or 1 the greys themselves are encoded, as by the programs it exports."""
-    levels = images.test.images[:][5:6]  # (1, 1, 28, 28)
-    Image.fromarray(levels[0, 0].numpy()).save(tmp_path / "mine.png")
+def test_a_dropped_picture_is_drawn_black_and_white_and_encoded(
+    page: Chromium, run_folder: Path, images: ImageSet, tmp_path: Path
+) -> None:
+    """Of a run whose pixels are drawn as 0 or 1 so are those of the user's picture, with the greys as chances."""
+    greys = images.test.images[:][5, 0]  # (28, 28)
+    Image.fromarray(greys.numpy()).save(tmp_path / "mine.png")
     drop(page, (tmp_path / "mine.png").read_bytes(), "mine.png", "image/png")
     page.wait("return store.now.mine !== null")
     assert page.state("tab") == "yours"
-    mean = encode(Run.load(run_folder).model, Examples(levels, view=lambda greys: greys / 255))
+    shown = page.pixels("#panel-yours canvas[aria-label*='as the model sees it']")
+    seen = torch.tensor(shown).view(28, 28, 4)[..., 0] / 255
+    assert set(seen.unique().tolist()) == {0, 1}
+    assert (seen[greys == 0] == 0).all()
+    assert (seen[greys == 255] == 1).all()
+    spread = (greys / 255 * (1 - greys / 255)).sum().sqrt()
+    assert abs(seen.sum() - greys.sum() / 255) < 4 * spread
+    mean = encode(Run.load(run_folder).model, Examples(seen[None, None], view=torch.Tensor.float))
     assert np.abs(mean - page.state("mine")).max() < 1e-2
 
 
@@ -388,6 +408,21 @@ def test_every_control_has_a_name(page: Chromium) -> None:
         assert nameless == []
 
 
+def test_it_runs_in_a_frame_that_may_only_run_scripts(browser: Chromium, explorer_page: Path, tmp_path: Path) -> None:
+    """As notebooks show it."""
+    text = html.escape(explorer_page.read_text(encoding="utf-8"))
+    frame = f'<iframe sandbox="allow-scripts" style="width: 900px; height: 600px" srcdoc="{text}"></iframe>'
+    (tmp_path / "notebook.html").write_text(f'<body class="ready">{frame}', encoding="utf-8")
+    browser.open(tmp_path / "notebook.html")
+    browser.driver.switch_to.frame(browser.element("iframe"))
+    try:
+        browser.wait("return document.body.classList.contains('ready')")
+        assert np.isfinite(decoded(browser, SHAKEN[:, :2])).all()
+    finally:
+        browser.driver.switch_to.default_content()
+    assert browser.complaints() == []
+
+
 def test_explanations_are_hidden_on_demand(page: Chromium) -> None:
     shown = "return [...document.querySelectorAll('.explained')].filter((one) => one.checkVisibility()).length"
     assert page.run(shown) > 0
@@ -401,19 +436,14 @@ def test_without_webassembly_it_says_so_and_shows_pictures(browser: Chromium, ex
     assert browser.complaints() == []
 
 
-def test_without_webgl_points_are_drawn_all_the_same(browser: Chromium, explorer_page: Path) -> None:
-    refuse = """
-    const get = HTMLCanvasElement.prototype.getContext
-    HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
-      return /webgl/.test(kind) ? null : get.call(this, kind, ...rest)
-    }
-    """
+def test_points_look_the_same_with_webgl_and_without(browser: Chromium, explorer_page: Path) -> None:
     browser.size(1280, 900)
     browser.scheme("light")
     shots: list[np.ndarray[Any, Any]] = []
-    for before in ("", refuse):
+    for renderer, before in RENDERERS.items():
         browser.open(explorer_page, before=before)
         browser.frames(20)
+        assert browser.run("return map.points.name") == renderer
         shots.append(inked(browser))
     assert browser.complaints() == []
     assert (shots[0] > 40).sum() > 200

@@ -69,6 +69,44 @@ export function activity({ codes, latents, count, middle }: Omit<Data, 'activity
   return out
 }
 
+/**
+ * Latents to begin with: as in the middle of all, an image is often a blur of several kinds, the mean of the class
+ * whose codes are closest together, of many latents on the plane of the map through the middle; or, without labels,
+ * the code of a point of median error.
+ */
+export function typical(data: Data): Row {
+  if (!data.labels) return median(data)
+  const z = closest(data, data.labels)
+  if (data.latents < 3) return z
+  const moved = data.middle.slice() as Row
+  for (const axis of [data.axes.subarray(0, data.latents), data.axes.subarray(data.latents)]) {
+    const along = z.reduce((sum, value, d) => sum + (value - data.middle[d]) * axis[d], 0)
+    axis.forEach((value, d) => (moved[d] += along * value))
+  }
+  return moved
+}
+
+/** The mean of the class with the least variance, of those that are not small. */
+function closest(data: Data, labels: Int32Array): Row {
+  const classes = new Map<number, number[]>()
+  labels.forEach((label, point) => label >= 0 && (classes.get(label)?.push(point) ?? classes.set(label, [point])))
+  const enough = data.count / classes.size / 2
+  let [best, least] = [data.middle.slice() as Row, Infinity]
+  for (const points of classes.values()) {
+    const mean = meanOf(data, points)
+    const variance = rows(data, points).reduce((sum, value, i) => sum + (value - mean[i % mean.length]) ** 2, 0)
+    if (points.length < enough || variance / points.length >= least) continue
+    ;[best, least] = [mean, variance / points.length]
+  }
+  return best
+}
+
+function median(data: Data): Row {
+  const score = data.scores.error ?? data.scores.distortion ?? new Float32Array(data.count)
+  const order = [...score.keys()].sort((a, b) => score[a] - score[b])
+  return row(data, order[data.count >> 1])
+}
+
 export interface Neighbour {
   point: number
   distance: number

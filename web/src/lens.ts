@@ -14,7 +14,8 @@ const GAPS = 24
 
 export function lens(app: App): HTMLElement {
   const element = h('section', { class: 'lens', 'aria-label': 'lens' }, here(app), point(app))
-  new ResizeObserver(() => fit(app, element.clientWidth)).observe(element)
+  // not at once: what is fitted changes the sizes of others that are observed
+  new ResizeObserver(calmly(() => fit(app, element.clientWidth))).observe(element)
   return element
 }
 
@@ -76,9 +77,7 @@ function point(app: App): HTMLElement {
     const found = hovered ?? selected
     figures.classList.toggle('empty', found === null)
     said.replaceChildren(
-      ...(found === null
-        ? ['Point at a dot of the map: its image and its reconstruction appear here.']
-        : facts(app, found)),
+      ...(found === null ? ['Point at a dot of the map: its image appears here.'] : facts(app, found)),
     )
     if (found === null) return
     original.setAttribute('aria-label', `image of ${pointName(app, found)}`)

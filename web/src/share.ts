@@ -4,6 +4,7 @@
 import type { Contents } from './contents'
 import type { Data } from './data'
 import { h } from './dom'
+import { typical } from './latents'
 import { MOST_ANCHORS, type State, type Store } from './store'
 
 /** How long a change waits until it is written, in milliseconds: browsers take a few a second. */
@@ -125,7 +126,7 @@ function initial(contents: Contents, data: Data): State {
     hidden: [],
     grid: false,
     dots: true,
-    z: [...data.middle],
+    z: [...typical(data)],
     label: 0,
     hovered: null,
     selected: null,

@@ -8,6 +8,7 @@ import type { State } from '../store'
 import { Actions } from './actions'
 import { drawBottom, drawLeft, STRIP } from './axes'
 import { gestures } from './gestures'
+import { invite } from './invite'
 import { keys } from './keys'
 import { Landscape } from './landscape'
 import { legend, type Legend } from './legend'
@@ -76,7 +77,15 @@ export class WorldMapView implements WorldMap {
     this.landscape = new Landscape(app, () => this.mark('under'))
     this.tip = new Tip(app)
     this.legend = legend(app, this)
-    this.stage = h('div', { class: 'stage' }, this.under, this.points.canvas, this.canvas, this.tip.element)
+    this.stage = h(
+      'div',
+      { class: 'stage' },
+      this.under,
+      this.points.canvas,
+      this.canvas,
+      this.tip.element,
+      invite(app),
+    )
     const frame = h('div', { class: 'frame' }, this.left, this.stage, this.bottom)
     this.element = h(
       'section',

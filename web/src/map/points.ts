@@ -1,6 +1,7 @@
 // Points as they are drawn: in random order, so that no class hides another, by whichever renderer the browser has.
 
 import type { View } from '../app'
+import { h } from '../dom'
 import { flat } from './flat'
 import { webgl } from './webgl'
 
@@ -19,6 +20,9 @@ export interface Renderer {
   clear(): void
 }
 
+/** The map as a whole has a name, and this layer of it needs none. */
+const plain = (): HTMLCanvasElement => h('canvas', { 'aria-hidden': 'true' })
+
 /** Draws with WebGL, or without where there is none or it is lost. */
 export class Points {
   canvas: HTMLCanvasElement
@@ -28,9 +32,9 @@ export class Points {
   private colours: Uint8Array = new Uint8Array(0)
 
   constructor(private readonly redraw: () => void) {
-    this.canvas = document.createElement('canvas')
+    this.canvas = plain()
     const found = webgl(this.canvas)
-    if (!found) this.canvas = document.createElement('canvas')
+    if (!found) this.canvas = plain()
     this.renderer = found ?? flat(this.canvas)
     if (found) this.canvas.addEventListener('webglcontextlost', () => this.fall())
   }

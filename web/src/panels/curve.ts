@@ -98,7 +98,7 @@ function plot(drawn: Drawn, part: Part, top: number, x: (step: number) => number
   })
   return s(
     'g',
-    {},
+    { class: part },
     s('text', { x: EDGE.left, y: top - 7, class: 'title' }, `${part} (nats per image)`),
     ...ticks(low, high).flatMap((value) => [
       s('line', { class: 'grid', x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value) }),

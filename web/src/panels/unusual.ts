@@ -43,6 +43,6 @@ export function histogram({ data, contents }: App, own: number): HTMLElement {
     'div',
     {},
     h('div', { class: 'histogram', role: 'img', 'aria-label': name }, ...bars, marker),
-    h('div', { class: 'scale small soft' }, ...ends),
+    h('div', { class: 'ends small soft' }, ...ends),
   )
 }

@@ -15,7 +15,10 @@ import { Clock, choice, slider, tick } from './controls'
 import { classChooser } from './decode'
 import { decodeAll, sized, Tiles } from './tiles'
 
-const HINTS = ['Choose two places to walk between.', 'One more, and the walk can begin.']
+const HINTS = [
+  'Choose two places to walk between, or begin with two that lie apart.',
+  'One more, and the walk can begin.',
+]
 
 /** Seconds between steps where little motion is wanted. */
 const CALM = 0.7
@@ -121,7 +124,20 @@ class Walk {
       all.forEach((button) => (button.disabled = anchors.length >= MOST_ANCHORS))
       point.disabled ||= selected === null
     })
-    return h('fieldset', {}, h('legend', {}, 'add an anchor'), h('div', { class: 'row' }, onMap, ...all))
+    const start = h('button', { type: 'button', class: 'primary', onclick: () => this.example() }, 'show me one')
+    store.on(['anchors'], ({ anchors }) => (start.hidden = anchors.length > 0))
+    return h('fieldset', {}, h('legend', {}, 'add an anchor'), h('div', { class: 'row' }, onMap, ...all, start))
+  }
+
+  /** A walk from where one is to one of the points that lie farthest from there, under way. */
+  private example(): void {
+    const { store, data } = this.app
+    const from = store.now.z
+    const far = Array.from({ length: data.count }, (_, point) => point)
+      .map((point) => ({ point, gap: row(data, point).reduce((sum, value, d) => sum + (value - from[d]) ** 2, 0) }))
+      .sort((a, b) => a.gap - b.gap)
+    const { point } = far[Math.floor(0.95 * (far.length - 1))]
+    store.set({ anchors: [[...from], [...row(data, point)]], walking: true })
   }
 
   private random(): Row {
