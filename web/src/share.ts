@@ -1,4 +1,4 @@
-// The state of the page in its address, so that a view can be shared: #tab=walk&plane=0,3&colour=elbo&z=0.50,-1.20
+// The state of the page in its address, so that a view can be shared: #tab=walk&plane=0,3&colour=elbo&z=0.5,-1.2
 // What is as it was at the beginning is left out, and what makes no sense on this page is not taken over.
 
 import type { Contents } from './contents'
