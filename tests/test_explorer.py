@@ -176,7 +176,7 @@ def test_the_points_are_the_test_images_as_the_run_sees_them(found: Page, run_fo
     run = vs.load(run_folder)
     (shown,) = run.test_images()
     contents = found.contents
-    assert contents["points"] == {"count": len(shown.images), "of": len(shown.images), "step": 1, "split": "test"}
+    assert contents["points"] == {"count": len(shown.images), "of": len(shown.images), "split": "test"}
     assert shown.labels is not None
     assert (found.array("labels") == shown.labels.numpy()).all()
     q = run.model.infer(shown.examples.values)
@@ -347,7 +347,7 @@ def test_a_model_of_any_kind_is_described(name: str, images: ImageSet, tmp_path:
 def test_points_are_at_equal_distances(run_folder: Path, images: ImageSet) -> None:
     blocks = Blocks()
     told = gather(vs.load(run_folder), images, blocks, 20, False)
-    assert told["points"] == {"count": 20, "of": len(images.test), "step": len(images.test) // 20, "split": "test"}
+    assert told["points"] == {"count": 20, "of": len(images.test), "split": "test"}
 
 
 def test_of_images_without_labels_there_are_no_classes(tmp_path: Path) -> None:

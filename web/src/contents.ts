@@ -90,8 +90,8 @@ export interface Contents {
     probabilities: number[]
     quantiles: number[][]
   }
-  /** Test images: how many of how many are shown, and that it is every `step`-th of them. */
-  points: { count: number; of: number; step: number; split: string }
+  /** Test images: how many of how many are shown, at distances that are as equal as can be. */
+  points: { count: number; of: number; split: string }
   /** Names of the quantities of each point in nats or greys that there are, with their words. */
   scores: Record<string, { title: string; unit: string; worse: 'high' | 'low' }>
   arrays: Record<string, Layout>

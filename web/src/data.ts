@@ -39,6 +39,7 @@ export async function load(contents: Contents): Promise<Data> {
   const maybe = async (name: string): Promise<Float32Array | null> => (name in arrays ? read(name) : null)
   const classes = (found: Float32Array | null): Int32Array | null =>
     found && Int32Array.from(found, (value) => (value >= contents.classes.length ? -1 : value))
+  const { count, of } = contents.points
   const names = Object.keys(contents.scores).filter((name) => `score_${name}` in arrays)
   const [codes, scales, labels, predicted, middle, axes, draws, frames, frameLabels, ...scores] = await Promise.all([
     read('codes'),
@@ -53,13 +54,13 @@ export async function load(contents: Contents): Promise<Data> {
     ...names.map((name) => read(`score_${name}`)),
   ])
   const data = {
-    count: contents.points.count,
+    count,
     latents: contents.model.latents,
     codes,
     scales,
     labels: classes(labels),
     predicted: classes(predicted),
-    index: Float32Array.from({ length: contents.points.count }, (_, i) => i * contents.points.step),
+    index: Float32Array.from({ length: count }, (_, i) => Math.floor((i * of) / count)),
     scores: summed(Object.fromEntries(names.map((name, k) => [name, scores[k]]))),
     middle,
     axes,

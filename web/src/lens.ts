@@ -66,6 +66,10 @@ function point(app: App): HTMLElement {
   const { store, album, engine } = app
   const [original, made] = [picture('image of the point'), picture('its reconstruction')]
   const said = h('p', { class: 'said' })
+  const hint = (): string =>
+    store.now.frame === null
+      ? 'Point at a dot of the map: its image appears here.'
+      : 'The dots are of training; what is decoded is by the trained model.'
   const figures = h(
     'div',
     { class: 'pair' },
@@ -76,9 +80,7 @@ function point(app: App): HTMLElement {
     const { hovered, selected } = store.now
     const found = hovered ?? selected
     figures.classList.toggle('empty', found === null)
-    said.replaceChildren(
-      ...(found === null ? ['Point at a dot of the map: its image appears here.'] : facts(app, found)),
-    )
+    said.replaceChildren(...(found === null ? [hint()] : facts(app, found)))
     if (found === null) return
     original.setAttribute('aria-label', `image of ${pointName(app, found)}`)
     made.setAttribute('aria-label', `reconstruction of ${pointName(app, found)}`)
@@ -86,7 +88,7 @@ function point(app: App): HTMLElement {
     const image = await reconstruct(app, found, 'lens point')
     if (image && found === (store.now.hovered ?? store.now.selected)) draw(app, made, image)
   })
-  store.on(['hovered', 'selected'], find)
+  store.on(['hovered', 'selected', 'frame'], find)
   return h('div', { class: 'there' }, figures, said)
 }
 

@@ -10,7 +10,7 @@ export const className = ({ contents, data }: App, point: number): string =>
   contents.classes[data.labels?.[point] ?? -1] ?? ''
 
 /** Which image of the split it is, as in `test image 4,512`. */
-const imageName = ({ contents, data }: App, point: number): string =>
+export const imageName = ({ contents, data }: App, point: number): string =>
   `${contents.points.split} image ${number(data.index[point], 0)}`
 
 export const pointName = (app: App, point: number): string =>

@@ -74,8 +74,8 @@ class Split:
         labels, factors = (None if values is None else values[places] for values in (self.labels, self.factors))
         return Split(images, labels, self.called, factors, lines)
 
-    def part(self, rows: slice) -> "Split":
-        """Some of them, in their order."""
+    def part(self, rows: slice | Tensor) -> "Split":
+        """Some of them, in their order, or in that of their numbers."""
         beside = (self.labels, self.factors, self.lines)
         labels, factors, lines = (None if values is None else values[rows] for values in beside)
         return replace(self, images=self.images[rows], labels=labels, factors=factors, lines=lines)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
@@ -48,7 +49,6 @@ class Points:
 
     Args:
         of: How many there are in all.
-        step: Every so many of them is shown.
         labels: Their classes, with shape (N,), -1 where one has none; nothing without classes.
         columns: What is known of each by name: ``mean`` and ``scale`` of its posterior with shape (N, D),
             ``predicted``, ``error``, ``distortion`` and ``rate`` with shape (N,), where there is
@@ -56,7 +56,6 @@ class Points:
     """
 
     of: int
-    step: int
     labels: Array | None
     columns: dict[str, Array]
 
@@ -89,18 +88,22 @@ def look(run: Run, images: ImageSet, most: int) -> Points:
     columns |= likelihoods(run.model, examples)
     if not all(np.isfinite(columns[name]).all() for name in ("mean", "scale") if name in columns):
         raise UsageError(f"{run.folder} puts some test images nowhere, at latents that are no numbers: train it anew")
-    return Points(len(split), chosen.step, None if part.labels is None else part.labels.numpy(), columns)
+    return Points(len(split), None if part.labels is None else part.labels.numpy(), columns)
 
 
-def evenly(count: int, most: int) -> slice:
-    """At most so many of some rows at equal distances, over all of them: images of a folder come class after class, so
-    that to stop before the end would leave classes out.
+def evenly(count: int, most: int) -> Tensor:
+    """At most so many of some rows, at distances that are as equal as can be, over all of them: images of a folder come
+    class after class, so that to stop before the end would leave classes out. The page counts in the same way.
 
     Args:
         count: How many rows there are.
         most: How many to take.
+
+    Returns:
+        Their numbers, with shape (min(count, most),).
     """
-    return slice(None, None, max(1, -(-count // most)))
+    taken = min(count, most)
+    return torch.arange(taken) * count // max(1, taken)
 
 
 def check_room(latents: int, count: int) -> None:
@@ -169,7 +172,7 @@ def add_points(blocks: Blocks, points: Points, with_images: bool) -> dict[str, A
         blocks.add_range(f"score_{name}", columns[name])
     scores |= SUM if "rate" in scores else {}
     return {
-        "points": {"count": len(codes), "of": points.of, "step": points.step, "split": "test"},
+        "points": {"count": len(codes), "of": points.of, "split": "test"},
         "scores": scores,
         "sheets": add_sheets(blocks, "sheet", columns["pictures"]) if with_images else None,
     }

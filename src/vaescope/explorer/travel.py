@@ -43,7 +43,7 @@ def travel(
     frames = read_arrays(run.folder / "frames.npz")
     if not frames:
         return None
-    some = evenly(frames["latents"].shape[1], FOLLOWED)
+    some = evenly(frames["latents"].shape[1], FOLLOWED).numpy()
     blocks.add_range("frames", flat(frames["latents"][:, some].astype(np.float32), *plane), "u8")
     labels = images.validation.labels
     if labels is not None:
@@ -78,7 +78,7 @@ def curves(run: Run, images: ImageSet) -> dict[str, Any] | None:
 
     def curve(split: str) -> dict[str, list[Any]]:
         rows = [line for line in lines if line["split"] == split]
-        rows = rows[evenly(len(rows), ON_A_CURVE)]
+        rows = [rows[k] for k in evenly(len(rows), ON_A_CURVE).tolist()]
         return {key: short(np.array([row.get(name) for row in rows], float)) for key, name in CURVES.items()}
 
     if not lines:

@@ -6,7 +6,9 @@ import { h } from '../dom'
 /** Milliseconds after the first move, in which the words can be read to their end. */
 const LINGER = 2500
 
-export function invite({ store, engine }: App): HTMLElement {
+/** Nothing on a page that was opened at a view of its own. */
+export function invite({ store, engine }: App): HTMLElement | string {
+  if (location.hash.length > 1) return ''
   const [deed, press] = matchMedia('(hover: hover)').matches ? ['Move', 'Click'] : ['Drag', 'Tap']
   const decode = `${deed} over the map: the decoder makes an image of every place. `
   const element = h(

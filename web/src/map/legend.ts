@@ -166,7 +166,11 @@ function story({ contents, engine }: App): string {
   if (!engine) return dots
   const decoder =
     'The decoder makes an image of any place, also between dots: move over the map, or switch on the grid.'
+  const given =
+    contents.model.labels === 'given'
+      ? 'Classes may lie on one another, as the decoder is told the class: the latents hold what else differs.'
+      : ''
   const slice = 'The grid is the plane through the crosshair; sliders move it along the other latents.'
   const nearest = `Of a place that no latents of this model have, it takes the nearest ${support === 'sphere' ? 'on the sphere' : 'code'}.`
-  return [dots, decoder, latents > 2 ? slice : '', support === 'all' ? '' : nearest].filter(Boolean).join(' ')
+  return [dots, given, decoder, latents > 2 ? slice : '', support === 'all' ? '' : nearest].filter(Boolean).join(' ')
 }

@@ -43,7 +43,8 @@ function found({ data, contents }: App, text: string): number | null {
       : names.findIndex((name) => name.startsWith(wanted) && !/^\d+$/.test(text))
     if (label >= 0) return middle(data.codes, data.latents, data.labels, label)
   }
-  const place = /^#?\d+$/.test(text) ? data.index.indexOf(Number(text.replace('#', ''))) : -1
+  const digits = text.replace(/^#|,/g, '')
+  const place = /^\d+$/.test(digits) ? data.index.indexOf(Number(digits)) : -1
   return place < 0 ? null : place
 }
 

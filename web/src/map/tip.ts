@@ -2,6 +2,7 @@
 
 import type { App, View } from '../app'
 import { h, picture } from '../dom'
+import { imageName } from '../points'
 
 export class Tip {
   private readonly image = picture('image of the point', 'small')
@@ -32,8 +33,8 @@ export class Tip {
 }
 
 /** What a point is called: its class, where there is one, and its place in the set. */
-export function named({ data, contents }: App, point: number): string[] {
+export function named(app: App, point: number): string[] {
+  const { data, contents } = app
   const label = data.labels ? (contents.classes[data.labels[point]] ?? 'class unknown') : null
-  const place = `${contents.points.split} image ${data.index[point]}`
-  return label === null ? [place] : [label, place]
+  return label === null ? [imageName(app, point)] : [label, imageName(app, point)]
 }

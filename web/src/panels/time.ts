@@ -41,9 +41,9 @@ class Time {
       { class: 'time' },
       ...(this.travel ? [new Replay(app, this.travel).element] : [h('p', { class: 'warning' }, NONE)]),
     )
+    if (this.travel) this.element.append(new Followed(app, this.travel).element)
     if (contents.curves) this.element.append(this.loss())
     this.element.append(explained(explanation(app)))
-    if (this.travel) this.element.append(new Followed(app, this.travel).element)
     store.on(['frame'], ({ frame }) => {
       this.drawn.frame = frame
       this.draw()

@@ -54,11 +54,11 @@ class Yours {
     this.element = h(
       'div',
       { class: 'yours' },
-      explained(words(contents)),
       chooser((file) => this.take(file)),
     )
     this.element.append(this.problem, this.pictures())
     this.element.append(chooserOfClass(app) ?? '', this.invert(), this.hint, this.verdict, this.found)
+    this.element.append(explained(words(contents)))
     listen(
       (file, note) => void this.take(file, note),
       (why) => this.complain(why),
