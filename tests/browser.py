@@ -52,6 +52,9 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...given) {
 }
 """Scripts that make the explorer draw its points by WebGL, though by the processor, or without, if run before it."""
 
+WEBGL = "return map.points.canvas.getContext('webgl2') !== null"
+"""Whether the explorer draws its points by WebGL: a canvas that has another context has none of it."""
+
 Place = tuple[float, float]
 """A place in the window, in pixels from its upper left corner."""
 

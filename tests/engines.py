@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser import Driven, Place, Window
+from tests.browser import Driven, Place, Window, until
 
 WATCH = """<script>
 globalThis.heard = []
@@ -113,12 +112,11 @@ def firefox(folder: Path) -> Iterator[Window]:
     (folder / "user.js").write_text("\n".join(settings))
     command = [found, "--headless", "--no-remote", "--profile", str(folder), "--remote-debugging-port", "0"]
     command += ["--width", "1280", "--height", "900"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
-        lines = iter(running.stdout or ())
+    log = folder / "log"
+    with log.open("wb") as said, subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as running:
         try:
-            address = next(filter(None, (re.search(r"BiDi listening on (ws://\S+)", line) for line in lines)), None)
-            assert address, "Firefox has ended"
-            threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()  # so that it can go on talking
+            listens = re.compile(r"BiDi listening on (ws://\S+)")
+            address = until(lambda: listens.search(log.read_text(errors="replace")), "Firefox listens", 60)
             with closing(Firefox(address[1])) as window:
                 yield window
         finally:
