@@ -319,10 +319,10 @@ def untrained(words: list[str], images: ImageSet, folder: Path) -> Run:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_model_of_any_kind_is_described(name: str, images: ImageSet, tmp_path: Path) -> None:
     run, blocks = untrained(KINDS[name], images, tmp_path), Blocks()
-    told = gather(run, images, blocks, 50, True)
+    told = gather(run, images, blocks, 20, True)
     blocks.add_json("contents", told | {"arrays": blocks.layouts})
     shown, latents = Page("".join(blocks.texts.values())), run.model.prior.latent
-    assert shown.array("codes").shape == (50, latents)
+    assert shown.array("codes").shape == (20, latents)
     assert ("scales" in blocks.texts) == (name not in ("point", "flow"))
     assert ("elbo" in told["scores"]) == (name != "point")
     assert told["model"]["point"] == (name == "point")
