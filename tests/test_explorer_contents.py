@@ -1,6 +1,9 @@
 """What a page is given: images of all classes however few are shown, scores that add up, and curves that stay small."""
 
+import base64
 import json
+import re
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +31,14 @@ def test_the_last_test_images_are_among_few(run_folder: Path, images: ImageSet) 
     assert found.step == 2
     assert np.array_equal(found.labels, images.test.labels[::2])  # type: ignore[index, arg-type]
     assert len(found.codes) == len(range(0, count, 2))
+
+
+def test_whose_its_parts_are_is_in_the_page(explorer_page: Path) -> None:
+    block = re.search(r'id="block-licences">([^<]*)<', explorer_page.read_text(encoding="utf-8"))
+    assert block is not None
+    text = base64.b64decode(block[1]).decode()
+    assert text == (files("vaescope.explorer") / "assets" / "LICENSES").read_text(encoding="utf-8")
+    assert all(name in text for name in ("onnxruntime", "gifenc", "Protocol Buffers"))
 
 
 def test_a_rate_is_not_shown_without_its_distortion() -> None:

@@ -21,7 +21,7 @@ export interface View {
 export interface WorldMap {
   readonly view: View
   readonly plane: Plane
-  /** Draws something over the points, whenever the map is drawn; the later, the higher. */
+  /** Draws something over the points of the trained model, whenever these are drawn; the later, the higher. */
   over(draw: (context: CanvasRenderingContext2D, view: View) => void): void
   /** Draws the map anew at the next frame. */
   redraw(): void

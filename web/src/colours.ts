@@ -15,6 +15,9 @@ const VIRIDIS = [
   '#fde725',
 ]
 
+/** Of what is marked on the map, light or dark, within a white rim. */
+export const ACCENT = '#1f6fb8'
+
 export type RGB = [number, number, number]
 
 export const rgb = (hex: string): RGB => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)) as RGB

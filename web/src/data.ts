@@ -2,6 +2,7 @@
 
 import { floats } from './blocks'
 import type { Contents } from './contents'
+import { activity } from './latents'
 
 export interface Data {
   /** The number of points. */
@@ -23,6 +24,8 @@ export interface Data {
   /** The middle of the codes (D,), and their two principal axes (2, D). */
   middle: Float32Array
   axes: Float32Array
+  /** The variance of each latent over the codes, (D,). */
+  activity: Float32Array
   /** Draws of the prior, (T, n, D). */
   draws: Float32Array
   /** Latents of validation images as training went on, (T, M, 2), on the plane of the end, and their classes. */
@@ -49,7 +52,7 @@ export async function load(contents: Contents): Promise<Data> {
     maybe('frame_labels'),
     ...names.map((name) => read(`score_${name}`)),
   ])
-  return {
+  const data = {
     count: contents.points.count,
     latents: contents.model.latents,
     codes,
@@ -64,6 +67,7 @@ export async function load(contents: Contents): Promise<Data> {
     frames,
     frameLabels: classes(frameLabels),
   }
+  return { ...data, activity: activity(data) }
 }
 
 /** The ELBO is not in the page, as it is the sum of its parts. */

@@ -1,6 +1,7 @@
 // What stands above and below the map and the panels: which model this is, what it is made of, and how the page came
 // about. Both are there before the model is read, and do not change their size when it is.
 
+import { bytes } from './blocks'
 import type { Contents } from './contents'
 import { h, number } from './dom'
 import { copyLink } from './share'
@@ -49,24 +50,10 @@ export function acts(store: Store): void {
   document.querySelector('body > header .acts')?.replaceChildren(h('label', {}, box, 'explanations'))
 }
 
-const NOTICES = [
-  'The model runs on onnxruntime-web. Copyright (c) Microsoft Corporation. MIT licence.',
-  'Animations are written by gifenc. Copyright (c) 2017 Matt DesLauriers. MIT licence.',
-]
-
-const MIT = `Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
-documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
-rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
-persons to whom the Software is furnished to do so, subject to the following conditions: The above copyright notice and
-this permission notice shall be included in all copies or substantial portions of the Software. THE SOFTWARE IS
-PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF
-MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT
-HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE,
-ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.`
-
 /** The footer: that nothing is sent, and all else that there is to say of the page. */
 export function footer(contents: Contents): void {
   const { count, of, split } = contents.points
+  const licences = h('p', { class: 'soft', style: 'white-space: pre-line' })
   const about = h(
     'details',
     { class: 'about' },
@@ -90,10 +77,11 @@ export function footer(contents: Contents): void {
         {},
         'The weights have half precision here, so that numbers may differ from those of the run in the fourth digit.',
       ),
-      ...NOTICES.map((notice) => h('p', {}, notice)),
-      h('p', { class: 'soft' }, MIT),
+      licences,
     ),
   )
+  const read = async (): Promise<void> => licences.append(new TextDecoder().decode(await bytes('licences')))
+  about.addEventListener('toggle', () => void read(), { once: true })
   about.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') about.open = false
   })

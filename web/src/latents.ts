@@ -63,7 +63,7 @@ export function meanOf({ codes, latents }: Data, points: ArrayLike<number>): Row
 }
 
 /** The variance of each latent's centres over all points: near 0 where the model makes no use of the latent. */
-export function activity({ codes, latents, count, middle }: Data): Row {
+export function activity({ codes, latents, count, middle }: Omit<Data, 'activity'>): Row {
   const out = new Float32Array(latents)
   for (let i = 0; i < codes.length; i++) out[i % latents] += (codes[i] - middle[i % latents]) ** 2 / count
   return out

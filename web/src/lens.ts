@@ -46,7 +46,13 @@ function here(app: App): HTMLElement {
     time.replaceChildren(took === null ? '' : `${number(took)} ms`)
   })
   store.on(['z', 'label'], decode)
-  return h('div', { class: 'here' }, engine && figure(canvas, 'decoded ', time), place)
+  const told = contents.model.labels !== 'none'
+  const caption = h('span', { class: 'what' })
+  store.on(['label'], ({ label }) => {
+    caption.replaceChildren(told ? `as ${contents.classes[label]}` : 'decoded')
+    caption.title = told ? `decoded as ${contents.classes[label]}` : ''
+  })
+  return h('div', { class: 'here' }, engine && figure(canvas, caption, ' ', time), place)
 }
 
 /** Latents as short numbers, or how many there are and how far from 0. */

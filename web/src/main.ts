@@ -54,6 +54,7 @@ async function start(): Promise<void> {
   )
   document.getElementById('app')?.replaceChildren(map.element, side)
   document.body.append(status)
+  addEventListener('unhandledrejection', ({ reason }) => app.say(`The model gave no answer: ${String(reason)}`))
   acts(app.store)
   document.body.classList.add('ready')
   map.redraw()

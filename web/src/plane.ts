@@ -1,6 +1,7 @@
 // Between latents and the plane of the map: two of the latents, or the principal axes of the codes.
 
 import type { Data } from './data'
+import { number } from './dom'
 import type { State } from './store'
 
 export interface Plane {
@@ -27,9 +28,16 @@ export function makePlane(data: Data, chosen: State['plane']): Plane {
     for (let d = 0; d < latents; d++) sum += (z[from + d] - centre[d]) * axis[d]
     return sum
   }
+  /** How much of the variance of all codes lies along an axis, in words. */
+  const part = (axis: Float32Array): string => {
+    let along = 0
+    for (let i = 0; i < data.codes.length; i += latents) along += dot(data.codes, axis, i) ** 2 / data.count
+    const all = data.activity.reduce((sum, variance) => sum + variance, 0)
+    return all ? ` (${number((100 * along) / all, 0)} % of the variance)` : ''
+  }
   return {
     names: principal
-      ? ['principal axis 1', 'principal axis 2']
+      ? [`principal axis 1${part(a)}`, `principal axis 2${part(b)}`]
       : [`z${chosen[0] + 1}`, latents > 1 ? `z${chosen[1] + 1}` : ''],
     down: (z) => [dot(z, a), dot(z, b)],
     all(codes) {

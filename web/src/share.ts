@@ -1,11 +1,11 @@
-// The state of the page in its address, so that a view can be shared: #tab=walk&plane=0,3&colour=elbo&z=0.50,-1.20
+// The state of the page in its address, so that a view can be shared: #tab=walk&plane=0,3&colour=elbo&z=0.5,-1.2
 // What is as it was at the beginning is left out, and what makes no sense on this page is not taken over.
 
 import type { Contents } from './contents'
 import type { Data } from './data'
 import { h } from './dom'
 import { typical } from './latents'
-import type { State, Store } from './store'
+import { MOST_ANCHORS, type State, type Store } from './store'
 
 /** How long a change waits until it is written, in milliseconds: browsers take a few a second. */
 const PAUSE = 300
@@ -26,9 +26,9 @@ type Entries = { [K in keyof State]?: Entry<State[K]> }
 const TABS: State['tab'][] = ['decode', 'point', 'region', 'walk', 'time', 'yours', 'sample']
 const TOOLS: State['tool'][] = ['decode', 'pan', 'lasso', 'anchor']
 
-const plain = (value: number, digits = 2): string => String(Number(value.toFixed(digits)))
-const row = (values: ArrayLike<number>, digits = 2): string =>
-  Array.from(values, (value) => plain(value, digits)).join()
+/** Numbers with so many digits that matter: latents on a sphere are small, codes of an autoencoder may be large. */
+const row = (values: ArrayLike<number>, digits = 3): string =>
+  Array.from(values, (value) => Number(value.toPrecision(digits))).join()
 
 /** A row of finite numbers, if it is one of so many. */
 function numbers(text: string, count?: number): number[] | undefined {
@@ -57,7 +57,7 @@ const ENTRIES: Entries = {
   plane: { name: 'plane', write: (plane) => (plane === 'principal' ? plane : plane.join()), read: readPlane },
   view: {
     name: 'view',
-    write: (view) => view && [plain(view.x, 3), plain(view.y, 3), plain(view.scale, 1)].join(),
+    write: (view) => view && row([view.x, view.y, view.scale], 6),
     read(text) {
       const [x, y, scale] = numbers(text, 3) ?? []
       return scale > 0 ? { x, y, scale } : undefined
@@ -85,7 +85,7 @@ const ENTRIES: Entries = {
     read(text, _, { latents }) {
       const found = text
         .split(';')
-        .slice(0, 4)
+        .slice(0, MOST_ANCHORS)
         .map((part) => numbers(part, latents))
       return found.every((one) => one !== undefined) ? found : undefined
     },
@@ -96,7 +96,7 @@ const ENTRIES: Entries = {
     write: (frame) => (frame === null ? null : String(frame)),
     read: (text, { travel }) => places(text, travel?.numbers.length ?? 0, 1)?.[0],
   },
-  temperature: { name: 'temperature', write: (value) => plain(value), read: readTemperature },
+  temperature: { name: 'temperature', write: (value) => row([value]), read: readTemperature },
   explain: yes('explain'),
 }
 

@@ -2,6 +2,9 @@
 
 export type Tab = 'decode' | 'point' | 'region' | 'walk' | 'time' | 'yours' | 'sample'
 
+/** Anchors that a walk has at most. */
+export const MOST_ANCHORS = 4
+
 export interface State {
   /** The two latents that span the map, or the principal axes. */
   plane: [number, number] | 'principal'

@@ -60,6 +60,7 @@ def explorer_html(
         blocks.add("runtime", asset("runtime.wasm.gz"), packed=True)
     except (UsageError, RunError) as error:
         contents["model"]["missing"] = " ".join(str(error).split())
+    blocks.add("licences", asset("LICENSES"), "none")  # not packed, so that every browser can show them
     contents["arrays"] = blocks.layouts
     blocks.add_json("contents", contents)
     return filled(run, blocks)

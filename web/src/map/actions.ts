@@ -1,10 +1,10 @@
 // What one can do on the map, whether by pointer, by key or by the search field.
 
 import type { App } from '../app'
+import { row } from '../latents'
+import { MOST_ANCHORS } from '../store'
 import { named } from './tip'
 import type { WorldMapView } from './map'
-
-const MOST_ANCHORS = 4
 
 export class Actions {
   /** Latents that stay when the pointer has left the map: moving it only looks, a click or a drag keeps. */
@@ -29,6 +29,7 @@ export class Actions {
   }
 
   hover(left: number, top: number, reach: number): void {
+    if (this.map.scene.frames) return
     const hovered = this.near(left, top, reach)
     const { tool, walking } = this.app.store.now
     if (tool !== 'decode' || walking) return this.app.store.set({ hovered })
@@ -55,13 +56,13 @@ export class Actions {
 
   /** Selects a point and puts the crosshair at the centre of its posterior. */
   choose(point: number): void {
-    const { codes, latents } = this.app.data
-    this.keep([...codes.subarray(point * latents, (point + 1) * latents)])
+    this.keep([...row(this.app.data, point)])
     this.app.store.set({ selected: point, tab: 'point' })
     this.app.say(`${named(this.app, point).join(', ')} is selected`)
   }
 
   click(left: number, top: number, reach: number): void {
+    if (this.map.scene.frames) return
     const point = this.near(left, top, reach)
     if (this.app.store.now.tool === 'anchor') this.anchor(left, top, reach)
     else if (point !== null) this.choose(point)
@@ -74,8 +75,7 @@ export class Actions {
     if (anchors.length >= MOST_ANCHORS)
       return this.app.say(`A walk has ${MOST_ANCHORS} anchors at most: remove one first`)
     const point = this.near(left, top, Math.min(reach, 5))
-    const { codes, latents } = this.app.data
-    const z = point === null ? this.under(left, top) : [...codes.subarray(point * latents, (point + 1) * latents)]
+    const z = point === null ? this.under(left, top) : [...row(this.app.data, point)]
     this.app.store.set({ anchors: [...anchors, z], tab: 'walk' })
     this.app.say(`Anchor ${anchors.length + 1} of the walk is set`)
   }

@@ -29,7 +29,7 @@ export function gestures(app: App, map: WorldMapView): void {
 
   const deed = (event: PointerEvent, anchor: number): Deed => {
     const { tool } = app.store.now
-    if (event.button === 1 || map.spaced) return 'pan'
+    if (event.button === 1 || map.spaced || map.scene.frames) return 'pan'
     if (event.shiftKey) return 'lasso'
     return tool === 'anchor' && anchor >= 0 ? 'move anchor' : tool
   }

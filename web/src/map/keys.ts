@@ -42,7 +42,7 @@ export function keys(app: App, map: WorldMapView): void {
   }
 
   const arrow = ([dx, dy]: [number, number], event: KeyboardEvent): void => {
-    if (event.shiftKey) return map.pan(-4 * STEP * dx, -4 * STEP * dy)
+    if (event.shiftKey || map.scene.frames) return map.pan(-4 * STEP * dx, -4 * STEP * dy)
     const [left, top] = there()
     const step = event.altKey ? 1 : STEP
     app.store.set({ z: map.actions.under(left + step * dx, top + step * dy), hovered: null })

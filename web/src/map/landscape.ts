@@ -7,9 +7,10 @@ import { LATER } from '../engine'
 import { imageData } from '../pictures'
 import type { Plane } from '../plane'
 
-/** Cells of a tile, each way, and tiles that are kept. */
+/** Cells of a tile, each way. */
 const CELLS = 8
-const KEPT = 120
+/** Pixels of the tiles that are kept, about; but always twice as many tiles as are in sight. */
+const ROOM = 25e6
 /** About how long one question may keep the decoder from following the pointer, in milliseconds. */
 const PATIENCE = 8
 /** The most pixels of the screen that a cell takes, unless the model's images are larger. */
@@ -44,6 +45,7 @@ export class Landscape {
   private whole = 1
   private unit = 1
   private batch = 1
+  private most = 0
 
   constructor(
     private readonly app: App,
@@ -62,6 +64,7 @@ export class Landscape {
     Object.assign(this, { whole, unit })
     this.stand(ground)
     const level = this.level(view)
+    this.most = this.kept(view, level)
     this.wanted = [...this.lacking(view, level - 2), ...this.lacking(view, level)]
     if (!this.running) void this.run()
   }
@@ -107,6 +110,14 @@ export class Landscape {
     const [, height, width] = this.app.contents.shape
     const across = this.unit / 2 ** level
     return [across, (across * height) / width]
+  }
+
+  /** How many tiles are kept: with fewer than are in sight, each would push out another for ever. */
+  private kept(view: View, level: number): number {
+    const [, height, width] = this.app.contents.shape
+    const [across, down] = this.size(level).map((size) => CELLS * size * view.scale)
+    const inSight = Math.ceil(view.width / across + 1) * Math.ceil(view.height / down + 1)
+    return Math.max(2 * inSight, ROOM / (CELLS ** 2 * height * width))
   }
 
   /** The cells of a level that are in sight and not there, the middle first. */
@@ -170,7 +181,7 @@ export class Landscape {
     const [, height, width] = this.app.contents.shape
     const tile = { canvas: new OffscreenCanvas(CELLS * width, CELLS * height), done: new Set<number>() }
     this.tiles.set(name(cell), tile)
-    if (this.tiles.size > KEPT) this.tiles.delete(this.tiles.keys().next().value as string)
+    if (this.tiles.size > this.most) this.tiles.delete(this.tiles.keys().next().value as string)
     return tile
   }
 

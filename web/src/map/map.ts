@@ -316,8 +316,17 @@ export class WorldMapView implements WorldMap {
     if (!this.shows()) drawZero(below, this.view, ink)
     if (this.app.contents.prior.standard)
       drawPrior(below, this.view, this.plane.down(origin), this.app.data.latents < 2, ink, this.shows())
-    drawBottom(context(this.bottom), this.view, this.plane.names[0], ink)
-    drawLeft(context(this.left), this.view, this.plane.names[1], ink)
+    const [right, up] = this.axes()
+    drawBottom(context(this.bottom), this.view, right, ink)
+    drawLeft(context(this.left), this.view, up, ink)
+  }
+
+  /** What the axes are; frames of many latents are drawn on those of the model that training ended with. */
+  private axes(): [string, string] {
+    const of = 'of the trained model'
+    return this.scene.frames && this.app.data.latents > 2
+      ? [`principal axis 1 ${of}`, `principal axis 2 ${of}`]
+      : this.plane.names
   }
 
   private drawLandscape(below: CanvasRenderingContext2D): void {
@@ -335,9 +344,10 @@ export class WorldMapView implements WorldMap {
     const above = context(this.canvas)
     const ink = theme(this.element)
     above.clearRect(0, 0, this.view.width, this.view.height)
+    if (this.scene.frames) return // all that follows is of the trained model, whose latents lie elsewhere
     drawLasso(above, this.view, this.lasso, ink)
     for (const draw of this.overs) this.drawOwn(above, draw)
-    if (hovered !== null && !this.scene.frames) drawRing(above, this.view, this.place(hovered), ink)
+    if (hovered !== null) drawRing(above, this.view, this.place(hovered), ink)
     drawCrosshair(above, this.view, this.plane.down(z), ink)
   }
 

@@ -9,7 +9,7 @@ const LISTED = 50
 export function planes({ data, store }: App): HTMLElement | null {
   const { latents } = data
   if (latents < 3) return null
-  const spreads = deviations(data.codes, latents)
+  const spreads = Array.from(data.activity, Math.sqrt)
   const widest = [...spreads.keys()].sort((a, b) => spreads[b] - spreads[a])
   let last: [number, number] = [widest[0], widest[1]]
   const kind = h(
@@ -63,16 +63,3 @@ const numbered = (latents: number, k: number): HTMLInputElement =>
     'aria-label': `${k ? 'upward' : 'rightward'} latent, 1 to ${latents}`,
     title: `A latent from 1 to ${latents}`,
   })
-
-/** The deviation of each latent over the codes, (N, D). */
-function deviations(codes: Float32Array, latents: number): number[] {
-  const count = codes.length / latents
-  return Array.from({ length: latents }, (_, d) => {
-    let [sum, squares] = [0, 0]
-    for (let i = d; i < codes.length; i += latents) {
-      sum += codes[i]
-      squares += codes[i] ** 2
-    }
-    return Math.sqrt(Math.max(0, squares / count - (sum / count) ** 2))
-  })
-}

@@ -46,13 +46,16 @@ export function shade(app: App, scene: Scene, state: State): { colours: Uint8Arr
 }
 
 function quantity(app: App, scene: Scene, { colour }: State): Float32Array | null {
-  return colour === 'density' ? density(scene.places, scene.seen) : (app.data.scores[colour] ?? null)
+  return colour === 'density'
+    ? density(scene.places, scene.seen, app.data.latents < 2)
+    : (app.data.scores[colour] ?? null)
 }
 
 /** The colours span all but the hundredth at each end, which would leave little for the rest. */
 function measured(app: App, values: Float32Array, seen: (point: number) => boolean, colour: string): Bar {
   const sorted = values.filter((_, i) => seen(i)).sort()
   const at = (share: number): number => sorted[Math.round(share * (sorted.length - 1))] ?? 0
-  const { title, unit } = app.contents.scores[colour] ?? { title: 'density', unit: 'images per unit of area' }
+  const room = app.data.latents < 2 ? 'length' : 'area'
+  const { title, unit } = app.contents.scores[colour] ?? { title: 'density', unit: `images per unit of ${room}` }
   return { low: at(0.01), high: at(0.99), least: at(0), most: at(1), title, unit }
 }

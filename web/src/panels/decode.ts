@@ -3,9 +3,10 @@
 import type { App, Panel } from '../app'
 import { calmly, copy, explained, h, number } from '../dom'
 import { priorDraws } from '../draws'
-import { activity, meanOf, settled, turned } from '../latents'
+import { meanOf, settled, turned } from '../latents'
 import { lacking } from '../points'
 import { scaleOf } from '../scales'
+import type { Control } from './controls'
 
 /** So many sliders are there to begin with, and a latent whose centres vary less hardly moves (Burda et al., 2016). */
 const FIRST = 12
@@ -31,7 +32,7 @@ function explanation({ contents: { model }, data }: App): string {
 }
 
 /** The class to decode in, for a model that knows labels. */
-export function classChooser({ contents, store }: App): HTMLElement | null {
+export function classChooser({ contents, store }: App, name = 'decode as'): HTMLElement | null {
   if (contents.model.labels === 'none') return null
   const options = contents.classes.map((name, k) => h('option', { value: k }, name))
   const select: HTMLSelectElement = h(
@@ -40,7 +41,7 @@ export function classChooser({ contents, store }: App): HTMLElement | null {
     ...options,
   )
   store.on(['label'], ({ label }) => (select.value = String(label)))
-  return h('label', {}, 'decode as', select)
+  return h('label', {}, name, select)
 }
 
 /** Buttons that set all latents at once. */
@@ -88,18 +89,13 @@ function classMeans({ contents, data }: App, go: (z: ArrayLike<number>) => void)
   return select
 }
 
-interface Control {
-  element: HTMLElement
-  show(value: number): void
-}
-
 /** A slider for each latent, the most active first; many of them on demand. */
 function sliders(app: App): HTMLElement {
   const { store, data, contents } = app
-  const active = activity(data)
+  const active = data.activity
   const order = [...active.keys()]
   if (data.latents > FIRST) order.sort((a, b) => active[b] - active[a])
-  const controls: Control[] = []
+  const controls: Control<number>[] = []
   const list = h('div', { class: 'latents', role: 'group', 'aria-label': 'latents' })
   const showAll = calmly(() => {
     if (store.now.tab !== 'decode') return
@@ -138,7 +134,7 @@ function asleep({ contents: { model }, data }: App, active: ArrayLike<number>): 
 }
 
 /** The slider of a latent, and its number to type. */
-function control(app: App, d: number): Control {
+function control(app: App, d: number): Control<number> {
   const { store, contents } = app
   const scale = scaleOf(app, d)
   const name = `z${d + 1}`

@@ -86,11 +86,8 @@ export class Kept {
       save(`${contents.run}-samples.png`, await sheetPNG(this.images, contents.shape))
   }
 
-  /** Marks all on the map of the trained model; those of other times have other places. */
   private stars(context: CanvasRenderingContext2D, view: View): void {
-    const { kept, frame } = this.app.store.now
-    if (frame !== null) return
-    for (const z of kept) star(context, view.toScreen(...this.app.map.plane.down(z)), 11)
+    for (const z of this.app.store.now.kept) star(context, view.toScreen(...this.app.map.plane.down(z)), 11)
   }
 }
 

@@ -6,11 +6,11 @@ import { normals } from '../draws'
 import { type Shadow, shadow, trace } from '../ellipse'
 import { distanceNote, draw, labelOf, lacking, pointName, reconstruct, tag, thumbs } from '../points'
 import { nearest, row } from '../latents'
+import { MOST_ANCHORS } from '../store'
 import { type Album, differenceData, show } from '../pictures'
 
 const NEIGHBOURS = 8
 const DRAWS = 6
-const MOST_ANCHORS = 4
 
 export function pointPanel(app: App): Panel | null {
   const body = h('div', { class: 'stack' })
@@ -253,8 +253,8 @@ function neighbours(app: App, point: number): HTMLElement {
 function mark(app: App): void {
   const { store, data, contents } = app
   app.map.over((context, view) => {
-    const { selected, frame } = store.now
-    if (selected === null || frame !== null) return
+    const { selected } = store.now
+    if (selected === null) return
     const centre = app.map.plane.down(row(data, selected))
     const scales =
       contents.model.normal && data.scales?.subarray(selected * data.latents, (selected + 1) * data.latents)

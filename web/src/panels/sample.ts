@@ -1,6 +1,7 @@
 // New images: draws of the prior, decoded. A ring on the map shows where one lies; those that are kept have a star there.
 
 import type { App, Panel, View } from '../app'
+import { ACCENT } from '../colours'
 import { explained, figure, h, number, picture } from '../dom'
 import { nearestTemperature, priorDraws } from '../draws'
 import { nearest, type Row } from '../latents'
@@ -11,9 +12,20 @@ import { classChooser } from './decode'
 import { Kept } from './kept'
 import { decodeAll, sized, Tiles } from './tiles'
 
-const EXPLANATION =
-  'Nobody has taken these pictures: they are draws of the prior, decoded. The temperature multiplies the spread of the draws. Below 1 they stay near the middle, ' +
-  'where pictures are typical and alike; above 1 they go where there were few images, and pictures get strange. Click one to keep it.'
+/** What samples are, and what the temperature does where there is one. */
+function explanation({ contents: { model, prior } }: App): string {
+  const begin = 'Nobody has taken these pictures: they are draws of the prior, decoded. Click one to keep it.'
+  const free = model.point
+    ? ' Unless the training of an autoencoder asks for it, its codes do not follow the prior, and many draws are of places where no image is.'
+    : ''
+  if (!prior.standard && prior.temperatures.length < 2) return `${begin}${free}`
+  const spread = prior.standard ? 'the spread of the draws' : 'the spread of each part of the prior'
+  const middle = prior.standard ? 'the middle' : 'the middle of such a part'
+  return (
+    `${begin}${free} The temperature multiplies ${spread}. Below 1 they stay near ${middle}, where pictures are typical and alike; ` +
+    'above 1 they go where there were few images, and pictures get strange.'
+  )
+}
 
 const GIVEN = 'This prior has draws at the model’s own temperature only.'
 
@@ -63,7 +75,7 @@ class Samples {
       this.grid.element,
       this.near.element,
       this.kept.element,
-      explained(EXPLANATION),
+      explained(explanation(app)),
     )
     store.on(['temperature', 'label'], () => this.change({}))
     store.on(['tab'], ({ tab }) => (tab === 'sample' ? this.draw() : this.look(null)))
@@ -139,7 +151,7 @@ class Samples {
     const [left, top] = view.toScreen(...this.app.map.plane.down(this.over))
     for (const [strokeStyle, lineWidth] of [
       ['#ffffff', 5],
-      ['#1f6fb8', 2.5],
+      [ACCENT, 2.5],
     ] as const) {
       context.beginPath()
       context.arc(left, top, 9, 0, 2 * Math.PI)

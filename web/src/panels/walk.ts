@@ -1,6 +1,7 @@
 // The walk: two to four anchors, what lies between them, decoded step by step, and files of it.
 
 import type { App, Panel, View } from '../app'
+import { ACCENT } from '../colours'
 import { explained, h, number, picture } from '../dom'
 import { priorDraws } from '../draws'
 import { row, settled, type Row } from '../latents'
@@ -9,11 +10,10 @@ import { length, pathThrough, sphere, stops, straight, type Leg, type Path } fro
 import { imageData, show } from '../pictures'
 import { lacking } from '../points'
 import { animationGIF, save, sheetPNG } from '../save'
+import { MOST_ANCHORS } from '../store'
 import { Clock, choice, slider, tick } from './controls'
 import { classChooser } from './decode'
 import { decodeAll, sized, Tiles } from './tiles'
-
-const MOST = 4
 
 const HINTS = [
   'Choose two places to walk between, or begin with two that lie apart.',
@@ -121,7 +121,7 @@ class Walk {
       if (tool === 'anchor') store.set({ tab: 'walk' })
     })
     store.on(['selected', 'anchors'], ({ selected, anchors }) => {
-      all.forEach((button) => (button.disabled = anchors.length >= MOST))
+      all.forEach((button) => (button.disabled = anchors.length >= MOST_ANCHORS))
       point.disabled ||= selected === null
     })
     const start = h('button', { type: 'button', class: 'primary', onclick: () => this.example() }, 'show me one')
@@ -192,9 +192,9 @@ class Walk {
   private async anchors(): Promise<void> {
     const { app } = this
     const { anchors, label } = app.store.now
-    if (anchors.length > MOST) {
-      app.say(`A walk has at most ${MOST} anchors.`)
-      return app.store.set({ anchors: anchors.slice(0, MOST) })
+    if (anchors.length > MOST_ANCHORS) {
+      app.say(`A walk has at most ${MOST_ANCHORS} anchors.`)
+      return app.store.set({ anchors: anchors.slice(0, MOST_ANCHORS) })
     }
     this.hint.textContent = HINTS[anchors.length] ?? ''
     this.hint.hidden = anchors.length >= HINTS.length
@@ -379,9 +379,6 @@ class Walk {
   }
 }
 
-/** Seen on light and dark maps, as it has a white rim. */
-const ACCENT = '#1f6fb8'
-
 /** Why there is no choice of the route. */
 const ROUTES = {
   sphere: 'Latents of this model lie on the unit sphere, and so does the walk.',
@@ -397,7 +394,7 @@ function leg({ contents, store }: App): Leg {
 
 /** The anchors, where latents of the model can be. */
 const places = ({ contents, store }: App): Row[] =>
-  store.now.anchors.slice(0, MOST).map((anchor) => settled(anchor, contents.model))
+  store.now.anchors.slice(0, MOST_ANCHORS).map((anchor) => settled(anchor, contents.model))
 
 function line(context: CanvasRenderingContext2D, places: [number, number][]): void {
   context.beginPath()

@@ -11,7 +11,9 @@ import { listen, pixels } from '../intake'
 import { nearest } from '../latents'
 import { differenceData, imageData, show } from '../pictures'
 import { distanceNote, swatch, thumbs } from '../points'
+import { MOST_ANCHORS } from '../store'
 import { tick } from './controls'
+import { classChooser } from './decode'
 import { Pad } from './pad'
 import { histogram, verdict } from './unusual'
 
@@ -56,7 +58,7 @@ class Yours {
       chooser((file) => this.take(file)),
     )
     this.element.append(this.problem, this.pictures())
-    this.element.append(...classChooser(app), this.invert(), this.hint, this.verdict, this.found)
+    this.element.append(chooserOfClass(app) ?? '', this.invert(), this.hint, this.verdict, this.found)
     listen(
       (file, note) => void this.take(file, note),
       (why) => this.complain(why),
@@ -196,13 +198,8 @@ function chooser(take: (file: Blob) => Promise<void>): HTMLElement {
 }
 
 /** The class that the model is told, where it wants one. */
-function classChooser({ contents, store }: App): HTMLElement[] {
-  if (contents.model.labels !== 'given') return []
-  const options = contents.classes.map((name, k) => h('option', { value: k }, name))
-  const select = h('select', { onchange: () => store.set({ label: Number(select.value) }) }, ...options)
-  store.on(['label'], ({ label }) => (select.value = String(label)))
-  return [h('label', {}, 'class that the model is told', select)]
-}
+const chooserOfClass = (app: App): HTMLElement | null =>
+  app.contents.model.labels === 'given' ? classChooser(app, 'class that the model is told') : null
 
 /** Says so where the run itself would have refused a picture of this size. */
 function refitted({ width, height }: ImageData, { shape, model }: Contents): string {
@@ -255,7 +252,7 @@ function ways({ store, map }: App, { mean: z }: Posterior): HTMLElement {
     store.set({ view: { x, y, scale: map.view.scale } })
   }
   const decode = (): void => store.set({ z: here, tab: 'decode' })
-  const walk = (): void => store.set({ anchors: [...store.now.anchors.slice(-3), here], tab: 'walk' })
+  const walk = (): void => store.set({ anchors: [...store.now.anchors, here].slice(-MOST_ANCHORS), tab: 'walk' })
   const all = { 'find it on the map': find, 'decode from here': decode, 'walk from here': walk }
   return h('div', { class: 'row' }, ...Object.entries(all).map(([name, go]) => h('button', { onclick: go }, name)))
 }
