@@ -32,10 +32,10 @@ web: web/node_modules/.package-lock.json ## build the page of `vaescope explore`
 	cd web && npm run --silent check && node build.mjs
 
 test: .venv/installed-dev ## run the tests (the fast ones, under 4 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 test-all: .venv/installed-dev ## run all tests, the slow ones too
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: .venv/installed-dev ## check style and types
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,26 @@ TINY = [
     "--figures.frames", "6", "--figures.grid", "6", "--figures.samples", "9", "--figures.explorer", "false",
 ]  # fmt: skip
 """Arguments of a run that takes about a second."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spreads tests over workers one by one, but for those that look at a page: they share a browser and its pages.
+
+    The same as ``--dist loadgroup``, which pytest-xdist 3.8.0 forgets with pytest 9.2:
+    https://github.com/pytest-dev/pytest-xdist/issues/1386
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "browser" if nodeid.startswith(LOOK) else nodeid
+
+    return Together(config, log)
+
+
+LOOK = ("tests/test_explorer_page.py", "tests/test_explorer_engines.py")
+"""Files of tests that look at a page."""
 
 
 @pytest.fixture(scope="session", autouse=True)

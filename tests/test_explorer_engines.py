@@ -9,7 +9,7 @@ from tests.browser import chromium
 from tests.engines import firefox, watched, webkit
 from vaescope.run import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 Z = [0.4, -0.7]
 

@@ -17,8 +17,6 @@ from vaescope.data.images import ImageSet
 from vaescope.encoding import encode
 from vaescope.run import Run
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 MAP = "canvas.map"
 DECODED = ".lens .here canvas"
 
