@@ -39,8 +39,8 @@ export interface Curve {
 export interface Travel {
   /** A row for each frame: step, epoch, distortion, rate (null where there is none). */
   numbers: (number | null)[][]
-  /** The originals and, frame after frame, the reconstructions of P pictures. */
-  originals: Sheets
+  /** The originals of P images, if they may be shown, and, frame after frame, their reconstructions. */
+  originals: Sheets | null
   pictures: Sheets
   followed: number
   names: string[]

@@ -53,7 +53,7 @@ def travel(
     made = thumbnails(torch.from_numpy(made.reshape(-1, *made.shape[2:])).float() / 255)
     return {
         "numbers": short(frames["numbers"]),
-        "originals": add_sheets(blocks, "original", originals if with_images else originals * 0),
+        "originals": add_sheets(blocks, "original", originals) if with_images else None,
         "pictures": add_sheets(blocks, "frame", made),
         "followed": len(shown),
         "names": [] if labels is None else [class_name(run, label) for label in labels[shown].tolist()],

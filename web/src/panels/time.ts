@@ -203,7 +203,7 @@ class Followed {
     const { contents, store } = app
     for (let k = 0; k < travel.followed; k++) {
       const name = travel.names[k] || `image ${k + 1}`
-      const pair = [...(contents.sheets ? [`${name}, original`] : []), `${name}, reconstruction`].map((text) =>
+      const pair = [...(travel.originals ? [`${name}, original`] : []), `${name}, reconstruction`].map((text) =>
         sized(picture(text), contents.shape, 56),
       )
       this.pairs.push(pair)
@@ -218,7 +218,7 @@ class Followed {
   private readonly open = once(async () => {
     const { travel } = this
     this.made = await Album.open(travel.pictures)
-    if (!this.app.contents.sheets) return
+    if (!travel.originals) return
     const originals = await Album.open(travel.originals)
     this.pairs.forEach(([original], k) => originals.show(original, k))
   })
