@@ -18,7 +18,7 @@ from vaescope.run import Run
 
 @pytest.mark.parametrize("count", [1, 7, 99, 100, 101, 199, 200, 1000])
 def test_few_of_many_are_spread_over_all(count: int) -> None:
-    rows = np.arange(count)[evenly(count, 100)]
+    rows = evenly(count, 100).numpy()
     assert len(rows) == min(count, 100)
     assert len(set(np.diff(rows))) <= 2
     assert rows[0] == 0
@@ -50,7 +50,7 @@ def test_a_rate_is_not_shown_without_its_distortion() -> None:
         "rate": np.ones(3),
         "pictures": np.zeros((3, 1, 4, 4), np.uint8),
     }
-    shown = add_points(Blocks(), Points(3, 1, None, columns), with_images=False)
+    shown = add_points(Blocks(), Points(3, None, columns), with_images=False)
     assert list(shown["scores"]) == ["error"]
 
 
