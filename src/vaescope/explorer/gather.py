@@ -50,7 +50,7 @@ def gather(run: Run, images: ImageSet, blocks: Blocks, points: int, with_images:
         "version": __version__,
         "run": name_of(run),
         "title": title_of(run),
-        "caption": f"step {run.step:,} · validation loss {run.loss:.1f} nats per image",
+        "caption": f"step {run.step:,} · validation loss {run.loss:,.1f} nats per image",
         "shape": list(run.shape),
         "classes": list(run.classes),
         "colours": [colour(k, len(run.classes)) for k in range(len(run.classes))],
