@@ -76,7 +76,9 @@ def unpacked(packing: str, text: str) -> bytes:
 def read(content: bytes, layout: dict[str, Any]) -> np.ndarray:
     """The numbers of an array, see ``web/src/blocks.ts``."""
     types = {"u8": "<u1", "u16": "<u2", "f32": "<f4"}
-    given = np.frombuffer(content, types[layout["type"]]).reshape(layout["shape"]).astype(float)
+    given = np.frombuffer(content, types[layout["type"]]).reshape(layout["shape"])
+    if layout.get("steps"):
+        given = given.cumsum(0, dtype=given.dtype)
     if "low" not in layout:
         return given
     low, high = np.array(layout["low"]), np.array(layout["high"])
@@ -99,13 +101,15 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 # Blocks
 
 
-@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize(("log", "steps"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize(("kind", "most"), [("u8", 255), ("u16", 65_535)])
 @pytest.mark.parametrize("shape", [(50,), (50, 3), (4, 50, 2), (1, 1)])
-def test_an_array_comes_back_within_half_a_step(shape: tuple[int, ...], kind: Any, most: int, log: bool) -> None:
+def test_an_array_comes_back_within_half_a_step(
+    shape: tuple[int, ...], kind: Any, most: int, log: bool, steps: bool
+) -> None:
     values = np.random.default_rng(0).lognormal(0, 2, shape).astype(np.float32)
     blocks = Blocks()
-    blocks.add_range("x", values, kind, log)
+    blocks.add_range("x", values, kind, log, steps)
     packing, text = BLOCK.search(blocks.texts["x"])[2] or "", BLOCK.search(blocks.texts["x"])[3]  # type: ignore[index]
     back = read(unpacked(packing, text), blocks.layouts["x"])
     one, other = (np.log(values), np.log(back)) if log else (values, back)

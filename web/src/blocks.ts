@@ -36,11 +36,17 @@ function decode64(text: string): Uint8Array<ArrayBuffer> {
 
 export const contents = (): Contents => JSON.parse(element('contents').textContent ?? '') as Contents
 
+/** Differences along the first axis as the numbers themselves, which begin anew after the largest. */
+function summed(values: Uint8Array | Uint16Array | Float32Array, row: number): void {
+  for (let i = row; i < values.length; i++) values[i] += values[i - row]
+}
+
 /** An array as floats, row by row. */
 export async function floats(name: string, layout: Layout): Promise<Float32Array<ArrayBuffer>> {
   const { buffer } = await bytes(name)
   const raw = { u8: Uint8Array, u16: Uint16Array, f32: Float32Array }[layout.type]
   const given = new raw(buffer)
+  if (layout.steps) summed(given, given.length / layout.shape[0])
   const { low, high } = layout
   if (!low || !high) return Float32Array.from(given)
   const most = layout.type === 'u8' ? 255 : 65535

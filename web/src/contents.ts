@@ -10,6 +10,8 @@ export interface Layout {
   high?: number[]
   /** Whether the range is of logarithms. */
   log?: boolean
+  /** Whether along the first axis these are differences, of numbers that begin anew after the largest. */
+  steps?: boolean
 }
 
 /** Pictures side by side in sheets, row by row; each sheet is a block with an image file. */

@@ -72,7 +72,9 @@ class Blocks:
         """Adds the numbers of classes, -1 where there is none."""
         self.add_array(name, np.where(labels < 0, UNKNOWN, labels), "u16")
 
-    def add_range(self, name: str, values: Array, kind: Literal["u8", "u16"] = "u16", log: bool = False) -> None:
+    def add_range(
+        self, name: str, values: Array, kind: Literal["u8", "u16"] = "u16", log: bool = False, steps: bool = False
+    ) -> None:
         """Adds numbers as shares of the range of each column.
 
         Args:
@@ -80,13 +82,16 @@ class Blocks:
             values: The numbers, with shape (..., D), or (N,) for one range of all.
             kind: The type to write the shares in.
             log: Whether the range is of their logarithms.
+            steps: Whether to write the differences along the first axis, which take less room where these are small.
         """
         rows = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1).astype(np.float64)
         rows = np.log(rows.clip(1e-12)) if log else rows
         low, high = rows.min(0), rows.max(0)
         shares = (rows - low) / np.where(high > low, high - low, 1)
-        self.add_array(name, (shares * np.iinfo(TYPES[kind]).max).round().reshape(values.shape), kind)
-        self.layouts[name] |= {"low": short(low), "high": short(high)} | ({"log": True} if log else {})
+        whole = (shares * np.iinfo(TYPES[kind]).max).round().reshape(values.shape).astype(TYPES[kind])
+        self.add_array(name, np.concatenate([whole[:1], np.diff(whole, axis=0)]) if steps else whole, kind)
+        told = {"log": True} if log else {}
+        self.layouts[name] |= {"low": short(low), "high": short(high)} | told | ({"steps": True} if steps else {})
 
     def add_json(self, name: str, value: object) -> None:
         """Adds what JSON can hold."""

@@ -18,8 +18,8 @@ SIDE = 4096
 THUMBNAIL = 64
 """The largest side of a picture on a sheet, in pixels. The model draws in full size."""
 
-QUALITY = 20
-"""Of WebP: a picture of 28x28 takes about 110 bytes, a quarter of what it takes without loss."""
+QUALITY = 17
+"""Of WebP: a picture of 28x28 takes about 100 bytes, a quarter of what it takes without loss."""
 
 
 def thumbnails(greys: Tensor) -> Array:

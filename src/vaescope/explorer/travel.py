@@ -15,7 +15,7 @@ from vaescope.run import Run, read_arrays
 
 Array = np.ndarray
 
-FOLLOWED = 2000
+FOLLOWED = 1500
 """Latents in a frame at most: each of them is there as often as there are frames."""
 
 ON_A_CURVE = 2000
@@ -44,7 +44,7 @@ def travel(
     if not frames:
         return None
     some = evenly(frames["latents"].shape[1], FOLLOWED).numpy()
-    blocks.add_range("frames", flat(frames["latents"][:, some].astype(np.float32), *plane), "u8")
+    blocks.add_range("frames", flat(frames["latents"][:, some].astype(np.float32), *plane), "u8", steps=True)
     labels = images.validation.labels
     if labels is not None:
         blocks.add_classes("frame_labels", labels[: frames["latents"].shape[1]][some].numpy())
