@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,20 +81,20 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 15) -> Any:
     return found
 
 
-class Window:
+class Window(ABC):
     """A window of a browser, whichever it is."""
 
+    @abstractmethod
     def go(self, address: str) -> None:
         """Loads what is at an address."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, body: str, values: tuple[Any, ...]) -> dict[str, Any]:
         """What the body of an asynchronous function of ``given`` returns, an object that JSON can hold."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drag(self, places: Iterable[Place], press: bool = True) -> None:
         """Moves the pointer along some places, with its button down or not."""
-        raise NotImplementedError
 
     def open(self, page: Path, fragment: str = "") -> None:
         """Loads a page, and waits until it is ready or says why it will not be."""
