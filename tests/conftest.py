@@ -1,5 +1,6 @@
 """What the tests share: small real images, tiny models, and one trained run."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from vaescope.cli import main
 from vaescope.data.images import ImageSet, load
+from vaescope.engine.precision import machine
 from vaescope.explorer import explorer_html
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP
@@ -45,9 +47,11 @@ LOOK = ("tests/test_explorer_page.py", "tests/test_explorer_engines.py")
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the tests decode is not kept."""
+    """What the tests decode is not kept, and they multiply in float32 whatever this machine is fastest with."""
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "precision.json").write_text(json.dumps({machine(): {"linear": 1.0, "convolution": 1.0}}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VAESCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("VAESCOPE_CACHE", str(folder))
         yield
 
 

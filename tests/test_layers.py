@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
     {"errors"},
     {"files", "optional", "streams"},
+    {"engine"},
     {"distributions", "nets", "data", "figures", "pages", "tables"},
     {"families"},
     {"conditional", "priors"},

@@ -18,6 +18,7 @@ import errno
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def save(folder: Path, state: State, extras: Mapping[str, Mapping[str, Tensor]] 
                 memory, groups = _split_optimizer(player.optimizer)
                 _write(temporary / f"optimizer-{i}.safetensors", memory)
                 optimizers.append(groups)
-            counters = {name: getattr(state, name) for name in COUNTERS}
+            counters = {name: getattr(state, name) for name in COUNTERS} | {"precision": state.engine.precision}
             record = {"format": FORMAT, **counters, "images": len(state.batches.images), "optimizers": optimizers}
             (temporary / "state.json").write_text(json.dumps(record, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
@@ -136,6 +137,9 @@ def restore(path: Path, state: State) -> None:
             _join_optimizer(player.optimizer, load_tensors(path / f"optimizer-{i}.safetensors"), groups)
         for name in COUNTERS:
             setattr(state, name, _number(name, record[name]))
+        if (precision := record.get("precision", "float32")) not in ("float32", "bfloat16"):
+            raise ValueError(f"precision is {precision}")
+        state.engine = replace(state.engine, precision=precision)
         _restore_random_streams(state, load_tensors(path / "random.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, UsageError):

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaescope.engine import products, working
 from vaescope.errors import UsageError
 from vaescope.families import Family
 from vaescope.nets import join
@@ -41,7 +42,7 @@ class Conditional(nn.Module):
         Raises:
             UsageError: For a context that is missing, or that the model was not built for.
         """
-        h = self.net(self.joined(given, context))
+        h = products(self.net, self.joined(given, context), working().precision)
         return self.family(h if self.offset is None else h + self.offset)
 
     def joined(self, given: Tensor, context: Tensor | None) -> Tensor:

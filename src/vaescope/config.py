@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from vaescope.choices import KINDS, check_choice, choices, complete, components, unknown, unknown_key
 from vaescope.data.dataset import ImageData
+from vaescope.engine import Engine
 from vaescope.errors import UsageError
 from vaescope.models import Architecture, Flat
 from vaescope.objectives import ELBO, Objective
@@ -36,6 +37,7 @@ class Config:
         model: The architecture.
         objective: What training minimises.
         trainer: How to train.
+        engine: How training is made fast.
         figures: What to draw.
         seed: Decides the weights, the order of the images, all noise and the pictures.
     """
@@ -44,6 +46,7 @@ class Config:
     model: Architecture = field(default_factory=Flat)
     objective: Objective = field(default_factory=ELBO)
     trainer: Trainer = field(default_factory=Trainer)
+    engine: Engine = field(default_factory=Engine)
     figures: Figures = field(default_factory=Figures)
     seed: int = 0
 
@@ -112,7 +115,7 @@ def check_words(words: Sequence[str]) -> list[Path]:
         if flag == "config":
             files.append(Path(value))
             check_content(load_yaml(Path(value)))
-        elif flag in ("data", "trainer", "figures"):
+        elif flag in ("data", "trainer", "engine", "figures"):
             raise UsageError(f"--{flag} {value} is no key: give one below it, such as --{flag}.{_first_key(flag)}")
         elif last == "class_path":
             check_choice(flag.split(".")[-2], value)
@@ -214,7 +217,7 @@ def check_content(content: dict[str, Any]) -> None:
     for name, value in content.items():
         if name not in Config.__dataclass_fields__:
             raise UsageError(unknown("key", str(name), list(Config.__dataclass_fields__)))
-        if name in ("data", "trainer", "figures") and not isinstance(value, dict):
+        if name in ("data", "trainer", "engine", "figures") and not isinstance(value, dict):
             raise UsageError(f"{name} is {value}: give keys below it, such as {_first_key(name)}")
         if name == "seed" and not isinstance(value, int):
             raise UsageError(f"seed is {value}: give a whole number")
@@ -235,7 +238,7 @@ def _check_below(path: str, content: Any) -> None:
 
 def optional_keys() -> set[str]:
     """The keys that may be null."""
-    owners = [ImageData, Trainer, Figures, *components().values()]
+    owners = [ImageData, Trainer, Engine, Figures, *components().values()]
     found = (parameter for owner in owners for parameter in inspect.signature(owner).parameters.values())
     return {parameter.name for parameter in found if parameter.default is None or "None" in str(parameter.annotation)}
 

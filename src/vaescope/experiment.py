@@ -215,7 +215,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
             "or set the model to SemiSupervised and the objective to M2"
         )
     start_at(model, settings, images)
-    put(model, device)
+    engine = put(model, device, settings.engine)
     trainer, context = settings.trainer, model.context(images.train.labels)
     batches = Batches(
         settings.data.held(images.train.images, device),
@@ -224,6 +224,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
         settings.seed,
         None if context is None else context.to(device),
         device,
+        engine.read_ahead,
     )
     total = trainer.total(batches.steps_per_epoch)
     check_schedules(settings, total)
@@ -231,7 +232,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
     with explained("the optimizer cannot be built"):
         players = cast(settings, model, critic if critic is None else critic.to(device))
     torch.manual_seed(stream(settings.seed, "latents"))
-    return State(model, settings.objective, players, batches, total, critic=critic)
+    return State(model, settings.objective, players, batches, total, critic=critic, engine=engine)
 
 
 def start_at(model: VAE, settings: Config, images: ImageSet) -> None:

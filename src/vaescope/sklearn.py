@@ -32,6 +32,7 @@ from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Whole
 from vaescope.encoding import log_likelihood
+from vaescope.engine import Engine
 from vaescope.errors import RunError, UsageError
 from vaescope.families import Bernoulli, Family, Gaussian, Laplace
 from vaescope.models import VAE, Flat, aside, draw, encode, in_parts, seeded
@@ -204,14 +205,14 @@ class VAEEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         objective, curve = ELBO(self.beta), Curve()
         objective.check(model)
         model.start_at(train.mean(0), train[:1])
-        put(model, device)
+        engine = put(model, device, Engine())
         settings = Trainer(
             optimizer=partial(AdamW, **{**ADAMW, "lr": self.learning_rate}),
             validate_every=math.ceil(self.max_iter / VALIDATIONS) if len(held_out) else self.max_iter,
         )
         player = Player(objective, [model], settings.optimizer, settings.schedule)
         batches = Batches(train.to(device), AsGiven(), min(self.batch_size, len(train)), seed)
-        state = State(model, objective, [player], batches, self.max_iter)
+        state = State(model, objective, [player], batches, self.max_iter, engine=engine)
         try:
             fit(state, settings, Examples(held_out if len(held_out) else train[:1]), [curve])
         except RunError as error:

@@ -9,7 +9,7 @@ change it, so the losses are the same to the last bit with and without it.
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -19,6 +19,7 @@ from torch.optim import AdamW, Optimizer
 
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
+from vaescope.engine import PLAIN, Engine, at_work, choose, keep_freed
 from vaescope.errors import RunError, UsageError
 from vaescope.metrics import average
 from vaescope.models import VAE
@@ -92,12 +93,27 @@ class Trainer:
         return torch.device("cuda" if there and self.device != "cpu" else "cpu")
 
 
-def put(model: VAE, device: torch.device) -> None:
-    """Puts a model where it is to be trained, with its weights laid out as they are fastest there."""
+def put(model: VAE, device: torch.device, engine: Engine) -> Engine:
+    """Puts a model where it is to be trained, with its weights laid out as they are fastest there.
+
+    Args:
+        model: The model.
+        device: Where to.
+        engine: What may be done to be faster.
+
+    Returns:
+        The engine with everything decided that it leaves to the machine.
+    """
     model.to(device)
-    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+    if engine.channels_last and any(isinstance(module, nn.Conv2d) for module in model.modules()):
         # convolutions are up to twice as fast with the channel innermost
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if engine.keep_memory and device.type == "cpu":
+        keep_freed()
+    if engine.precision != "auto":
+        return engine
+    bears = model.likelihood.family.bears_rounding
+    return replace(engine, precision=choose(model, device) if bears else "float32")
 
 
 Loss = Callable[[VAE, Tensor, Tensor | None, float], Terms]
@@ -169,6 +185,7 @@ class State:
         seconds: The time spent in the loop so far, observers included.
         first_loss: The loss of the very first batch, against which divergence is judged.
         critic: The model's opponent, where it has one.
+        engine: How the steps are made fast, with nothing left to decide.
     """
 
     model: VAE
@@ -184,6 +201,18 @@ class State:
     seconds: float = 0.0
     first_loss: float | None = None
     critic: nn.Module | None = None
+    engine: Engine = PLAIN
+
+    def advance(self) -> Terms:
+        """Makes one step: every player in turn, on one batch. Returns the terms of the batch before it."""
+        batch = self.batches(self.step)
+        progress = (self.step + 0.5) / self.total  # of the middle of the step: no run is all warm-up or all end
+        terms: Terms = {}
+        with at_work(self.engine):
+            for player in self.players:
+                terms |= player.step(self.model, batch, progress)
+        self.step += 1
+        return terms
 
     @property
     def epoch(self) -> float:
@@ -255,11 +284,11 @@ def fit(
     Raises:
         RunError: If a term is no longer finite, the loss has blown up, or a parameter gets no gradient.
     """
-    model, batches = state.model, state.batches
-    validate_every = settings.validate_every or batches.steps_per_epoch
+    validate_every = settings.validate_every or state.batches.steps_per_epoch
+    pixels = math.prod(state.batches.images.shape[1:])
     begun = time.perf_counter() - state.seconds
     outcome: Outcome
-    model.train()
+    state.model.train()
     for observer in observers:
         observer.started(state)
     if state.step == 0:
@@ -267,18 +296,13 @@ def fit(
 
     patience = math.inf if settings.patience is None else settings.patience
     while state.step < state.total and state.stale < patience:
-        batch = batches(state.step)
-        progress = (state.step + 0.5) / state.total  # of the middle of the step: no run is all warm-up or all end
-        terms: Terms = {}
-        for player in state.players:
-            terms |= player.step(model, batch, progress)
-        if state.step == 0:
-            check_gradients(model)
-        state.step += 1
+        terms = state.advance()
+        if state.step == 1:
+            check_gradients(state.model)
         state.seconds = time.perf_counter() - begun
-        if batch.values.device.type == "cpu" or state.step % settings.log_every == 0 or state.step in (1, state.total):
+        if state.batches.device.type == "cpu" or state.step % settings.log_every == 0 or state.step in (1, state.total):
             # on a GPU not after every step, because reading a value makes it wait
-            check_terms(state, terms, batch.values[0].numel())
+            check_terms(state, terms, pixels)
 
         for observer in observers:
             observer.stepped(state, terms)

@@ -19,9 +19,6 @@ from vaescope.data.targets import Target
 from vaescope.errors import UsageError
 from vaescope.streams import stream
 
-AHEAD = 4
-"""Batches that are read before they are asked for."""
-
 
 class Batches:
     """Batches by the number of the step.
@@ -35,6 +32,7 @@ class Batches:
         seed: Decides the order and the noise.
         context: What each image is conditioned on, with shape (N, K) and on the device, or nothing.
         device: Where to train; by default where the images are.
+        ahead: How many batches are read from disk before they are asked for.
 
     Raises:
         UsageError: For a size below 1 or above N.
@@ -48,6 +46,7 @@ class Batches:
         seed: int,
         context: Tensor | None = None,
         device: torch.device | None = None,
+        ahead: int = 4,
     ) -> None:
         if not 1 <= size <= len(images):
             raise UsageError(
@@ -55,6 +54,7 @@ class Batches:
                 f"give a size from 1 to {len(images):,}, such as {min(128, len(images))}"
             )
         self.images, self.target, self.size, self.seed, self.context = images, target, size, seed, context
+        self.ahead = ahead
         self.device = device or (images.device if isinstance(images, Tensor) else torch.device("cpu"))
         self.noise = torch.Generator(self.device).manual_seed(stream(seed, "targets"))
         self._orders: dict[int, Tensor] = {}
@@ -91,7 +91,7 @@ class Batches:
             sixteen = self.images.dtype == torch.uint16  # which not every device selects rows of
             images = self.images.view(torch.int16) if sixteen else self.images
             return images.index_select(0, self.indices(step)).view(self.images.dtype)
-        wanted = range(step, step + 1 + AHEAD)
+        wanted = range(step, step + 1 + self.ahead)
         self._read = {s: future for s, future in self._read.items() if s in wanted}
         for s in wanted:
             if s not in self._read:

@@ -9,7 +9,7 @@ from vaescope.distributions.discretised_logistic import DiscretisedLogistic, Log
 from vaescope.distributions.flow import Flow
 from vaescope.distributions.full import FullNormal
 from vaescope.distributions.levels import Levels
-from vaescope.distributions.normal import diagonal_normal, mixture
+from vaescope.distributions.normal import diagonal, diagonal_normal, mixture
 from vaescope.distributions.point import PointMass
 from vaescope.distributions.power_spherical import PowerSpherical
 from vaescope.distributions.sphere import HypersphericalUniform, unit
@@ -28,6 +28,7 @@ __all__ = [
     "PowerSpherical",
     "VonMisesFisher",
     "centre",
+    "diagonal",
     "diagonal_normal",
     "draw_at",
     "logistic_at",

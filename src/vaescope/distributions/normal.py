@@ -1,6 +1,7 @@
 """Normal distributions over vectors and images, alone and mixed."""
 
 import math
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ def mixture(logits: Tensor, components: Distribution) -> MixtureSameFamily:
         logits: The unnormalised log-weights :math:`a`, with shape (K,).
         components: A distribution whose last batch axis is the component, with batch shape (*B, K).
     """
-    kind = NormalMixture if _diagonal(components) and len(components.batch_shape) == 1 else MixtureSameFamily
+    kind = NormalMixture if diagonal(components) and len(components.batch_shape) == 1 else MixtureSameFamily
     return kind(Categorical(logits=logits, validate_args=False), components, validate_args=False)
 
 
@@ -65,7 +66,7 @@ def normal_pairs(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     return torch.addmm(-0.5 * constant, powers, factors.T)
 
 
-def _diagonal(distribution: Distribution) -> bool:
+def diagonal(distribution: Distribution) -> TypeGuard[Independent]:
     """Whether a distribution is made of independent normals over vectors."""
     if not isinstance(distribution, Independent) or distribution.reinterpreted_batch_ndims != 1:
         return False

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent
 
+from vaescope.engine import bernoulli_log_prob, working
 from vaescope.families.family import Family
 from vaescope.nets import Shape
 
@@ -22,6 +23,7 @@ class Bernoulli(Family):
     support = "unit interval"
     density = False
     pathwise = False
+    bears_rounding = True
 
     @property
     def inputs(self) -> Shape:
@@ -30,8 +32,18 @@ class Bernoulli(Family):
 
     def forward(self, h: Tensor) -> Distribution:
         """Takes logits with shape (*B, C, H, W)."""
-        return Independent(TorchBernoulli(logits=h, validate_args=False), len(self.shape), validate_args=False)
+        return _Pixels(TorchBernoulli(logits=h, validate_args=False), len(self.shape), validate_args=False)
 
     def start(self, mean: Tensor) -> Tensor:
         """The logits of the mean image, kept away from 0 and 1 where a pixel never changes in the data."""
         return mean.clamp(1e-3, 1 - 1e-3).logit()
+
+
+class _Pixels(Independent):
+    """Independent binary pixels, which may be scored by a gradient written by hand."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log-probability of images, with shape (*S, *B)."""
+        if not working().kernels:
+            return super().log_prob(value)
+        return bernoulli_log_prob(self.base_dist.logits, value, self.reinterpreted_batch_ndims)

@@ -30,6 +30,10 @@ class Family(nn.Module, ABC):
     pathwise: ClassVar[bool] = True
     """Whether the gradient of a draw with respect to the parameters is that of the reparameterisation, without bias."""
 
+    bears_rounding: ClassVar[bool] = False
+    """Whether training goes as well if a network gives the parameters with 8 bits: a logit does, a mean does not whose
+    scale may be smaller than what is rounded away."""
+
     degenerate: ClassVar[bool] = False
     """Whether all mass is in one point, so that there is neither a log-probability nor a rate."""
 

@@ -15,6 +15,8 @@ from operator import add
 from torch import Tensor
 from torch.distributions import Distribution, Independent, kl_divergence
 
+from vaescope.distributions import diagonal
+from vaescope.engine import normal_kl, working
 from vaescope.models import Site, Trace
 
 
@@ -37,6 +39,8 @@ def exact_rate(site: Site) -> Tensor | None:
 
 def _closed_form(q: Distribution, p: Distribution) -> Tensor | None:
     """The KL divergence, or nothing for a pair that torch has no rule for: it says so by this error and no other."""
+    if working().kernels and diagonal(q) and diagonal(p):
+        return normal_kl(q.base_dist.loc, q.base_dist.scale, p.base_dist.loc, p.base_dist.scale)
     try:
         return kl_divergence(q, p)
     except NotImplementedError:
