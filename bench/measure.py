@@ -1,0 +1,245 @@
+"""How benchmarks measure: in turn, block after block, on a machine that has nothing else to do; and how they report.
+
+What else runs on a machine, and how fast it happens to be, changes from minute to minute. Ways that are compared
+therefore take turns within one run, and what is told is the ratio within neighbouring blocks: its median, with the
+interval that a bootstrap over blocks gives. A measurement is refused when other processes took the processor meanwhile.
+"""
+
+import json
+import os
+import platform
+import re
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench" / "results"
+
+OTHERS = 0.1
+"""The share of the processors that other processes may take before a measurement is refused."""
+
+Cell = str | int | float | None
+
+
+class BusyError(RuntimeError):
+    """Others used the machine while something was measured."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a benchmark is asked for.
+
+    Args:
+        root: Where image sets are kept, if not where the recipes say.
+        blocks: How many times ways that are compared take turns, at least 5.
+        quick: Whether to make do with the least that shows whether a benchmark works; such figures are not kept.
+        busy: Whether to measure on a machine that has other things to do.
+        say: Is told what is being done.
+    """
+
+    root: str | None = None
+    blocks: int = 7
+    quick: bool = False
+    busy: bool = False
+    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as long one way takes as another.
+
+    Args:
+        middle: The median over pairs of neighbouring blocks.
+        low: The lower end of its interval, 95 % by bootstrap.
+        high: The upper end.
+    """
+
+    middle: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.middle:.2f} ({self.low:.2f}–{self.high:.2f})"
+
+
+@dataclass
+class Table:
+    """What a benchmark found.
+
+    Args:
+        title: What was measured, in a few words.
+        columns: What its columns are, with units.
+        rows: A cell for each column.
+        notes: What a reader must know, a sentence each.
+        data: Everything that was measured, to be kept as JSON.
+        pictures: Files that show it.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[Cell]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+    pictures: list[Path] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        """The table with its title and notes."""
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        table = ["| " + " | ".join(shown(cell) for cell in line) + " |" for line in lines]
+        return "\n".join([f"**{self.title}**", "", *table, *([""] if self.notes else []), *self.notes])
+
+    def record(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {"title": self.title, "columns": list(self.columns), "rows": [list(row) for row in self.rows]} | {
+            "notes": self.notes, "data": self.data, "pictures": [path.name for path in self.pictures],
+        }  # fmt: skip
+
+
+def shown(cell: Cell) -> str:
+    """A cell in words: numbers with three digits that count, or as many as they have before the point."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, float):
+        digits = max(0, 2 - int(np.floor(np.log10(abs(cell))))) if cell else 0
+        return f"{cell:,.{min(digits, 4)}f}".replace("-", "−")
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def interleaved(ways: Mapping[str, Callable[[], object]], blocks: int, asked: Asked) -> dict[str, list[float]]:
+    """The seconds of each way in each block; they take turns, and every other block goes through them backwards.
+
+    Args:
+        ways: What to time, by name. Each is called once more before, to warm up.
+        blocks: How many blocks.
+        asked: Says whether a busy machine is allowed.
+
+    Raises:
+        BusyError: If others used the machine meanwhile.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way()
+    with Quiet(asked):
+        for block in range(blocks):
+            for name in list(ways) if block % 2 == 0 else list(ways)[::-1]:
+                begun = time.perf_counter()
+                ways[name]()
+                seconds[name].append(time.perf_counter() - begun)
+    return seconds
+
+
+def ratio(other: Sequence[float], ours: Sequence[float], draws: int = 10_000) -> Ratio:
+    """How many times as long the other way takes, from seconds in neighbouring blocks."""
+    pairs = np.asarray(other) / np.asarray(ours)
+    picks = np.random.default_rng(0).integers(0, len(pairs), (draws, len(pairs)))
+    low, high = np.quantile(np.median(pairs[picks], axis=1), (0.025, 0.975))
+    return Ratio(float(np.median(pairs)), float(low), float(high))
+
+
+def median(values: Sequence[float]) -> float:
+    """The median."""
+    return statistics.median(values)
+
+
+class Quiet:
+    """A block during which the machine must have nothing else to do, where the system tells (Linux).
+
+    The time of this process and of those that it starts and waits for is its own.
+
+    Raises:
+        BusyError: At the end of the block, if other processes took more than a tenth of the processors.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked, self.others = asked, 0.0
+
+    def __enter__(self) -> "Quiet":
+        self.begun = time.perf_counter(), _busy(), _own()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        wall, busy, own = time.perf_counter() - self.begun[0], _busy() - self.begun[1], _own() - self.begun[2]
+        self.others = max(0.0, busy - own) / (wall * (os.cpu_count() or 1))
+        if kind is None and not self.asked.busy and self.others > OTHERS and wall > 1:
+            raise BusyError(
+                f"other processes took {self.others:.0%} of the processors meanwhile: stop them and measure again, "
+                "or give --busy to have figures that do not count"
+            )
+
+
+def _busy() -> float:
+    """The seconds that all processors have worked, for this machine or, as steal, for others on the same host."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0.0
+    user, nice, system, _, _, irq, softirq, steal = map(int, stat.read_text().split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _own() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def machine() -> dict[str, Any]:
+    """The machine, the versions and the load, to be kept beside what was measured."""
+    import torch
+
+    from vaescope import __version__
+
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    return {
+        "processor": f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "versions": {"vaescope": __version__, "torch": torch.__version__, "numpy": np.__version__}
+        | {"python": platform.python_version(), "system": platform.platform(terse=True)},
+        "load": os.getloadavg()[0],
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def state(words: Sequence[str], root: str | None = None) -> tuple[Any, Any]:
+    """A config and the state before its first step, as ``vaescope train`` would begin it.
+
+    Args:
+        words: Options of the command line, such as ``--config configs/main.yaml``.
+        root: Where image sets are kept, if not where the options say.
+    """
+    import torch
+
+    from vaescope.config import build, parse
+    from vaescope.experiment import begin
+    from vaescope.request import parser
+
+    made = parser()
+    parsed = parse(made, [*words, *(["--data.root", root] if root else [])])
+    for name in ("out", "resume", "json", "skip_bad"):
+        parsed.pop(name)
+    settings = build(made, parsed)
+    device = settings.trainer.find_device()
+    begun = begin(settings, settings.data.load(lambda line: None), device)
+    begun.model.train()
+    torch.manual_seed(0)
+    return settings, begun
+
+
+def save(name: str, tables: Sequence[Table]) -> Path:
+    """Keeps what a benchmark found in ``bench/results/NAME.json``, with the machine."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    content = {"machine": machine(), "tables": [table.record() for table in tables]}
+    path.write_text(json.dumps(content, indent=1, default=_plain) + "\n")
+    return path
+
+
+def _plain(value: object) -> object:
+    return asdict(value) if isinstance(value, Ratio) else str(value)
