@@ -141,6 +141,8 @@ def restore(path: Path, state: State) -> None:
             raise ValueError(f"precision is {precision}")
         state.engine = replace(state.engine, precision=precision)
         _restore_random_streams(state, load_tensors(path / "random.safetensors"))
+        if state.recorded is not None:
+            state.recorded.forget()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, UsageError):
             raise

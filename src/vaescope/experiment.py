@@ -146,7 +146,7 @@ def train(
     device = settings.trainer.find_device()
     images = settings.data.load(report, progress)
     target = settings.data.target
-    state = begin(settings, images, device)
+    state = begin(settings, images, device, report)
     validation = validation_examples(state.model, target, images)
     latents = state.model.prior.latent
     recorder = Recorder(settings.figures.frames, *followed(settings, images, validation, latents), target)
@@ -196,13 +196,14 @@ def check_unfinished(folder: Path) -> None:
         raise UsageError(f"{folder} is finished: there is nothing to resume")
 
 
-def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
+def begin(settings: Config, images: ImageSet, device: torch.device, report: Report = log) -> State:
     """The state before the first step: everything random about it comes from the seed.
 
     Args:
         settings: The config.
         images: The images.
         device: Where to train.
+        report: Is told in one line what cannot be made fast.
     """
     torch.manual_seed(stream(settings.seed, "weights"))
     with explained("the model cannot be built"):
@@ -232,7 +233,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device) -> State:
     with explained("the optimizer cannot be built"):
         players = cast(settings, model, critic if critic is None else critic.to(device))
     torch.manual_seed(stream(settings.seed, "latents"))
-    return State(model, settings.objective, players, batches, total, critic=critic, engine=engine)
+    return State(model, settings.objective, players, batches, total, critic=critic, engine=engine, report=report)
 
 
 def start_at(model: VAE, settings: Config, images: ImageSet) -> None:

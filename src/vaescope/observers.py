@@ -3,6 +3,8 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch import Tensor
 from vaescope import checkpoint
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Target
+from vaescope.engine.recorded import ROWS
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
 from vaescope.models import encode, reconstruct
@@ -21,32 +24,46 @@ from vaescope.training import Observer, State
 
 
 class Average:
-    """A running average of terms that stays on the device: adding to it never waits for a GPU."""
+    """An average of terms. They are kept as they come and added up together: to add one by one takes a GPU longer
+    than a step.
+    """
 
     def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
+        self.sums: dict[str, float] = {}
         self.count = 0
+        self.kept: list[Mapping[str, Tensor]] = []
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
         """Adds the terms of one step, each a scalar."""
-        self.sums = {name: value + self.sums[name] if self.count else value.double() for name, value in terms.items()}
-        self.count += 1
+        self.kept.append(terms)
+        if len(self.kept) == ROWS // 2:  # before they are written anew
+            self._sum()
 
     def take(self) -> dict[str, float]:
         """The averages since the last time, and starts anew."""
-        averages = {name: value.item() / self.count for name, value in self.sums.items()}
+        self._sum()
+        averages = {name: value / self.count for name, value in self.sums.items()}
         self.sums, self.count = {}, 0
         return averages
 
+    def _sum(self) -> None:
+        """Adds what is kept to the sums, in double precision."""
+        for name in self.kept[0] if self.kept else ():
+            values = torch.stack([terms[name] for terms in self.kept]).tolist()
+            self.sums[name] = reduce(add, values, self.sums.get(name, 0.0))
+        self.count += len(self.kept)
+        self.kept = []
+
     def memory(self) -> dict[str, Tensor]:
         """What :meth:`recall` needs to go on."""
-        sums = {f"sum.{name}": value for name, value in self.sums.items()}
+        self._sum()
+        sums = {f"sum.{name}": torch.tensor(value, dtype=torch.float64) for name, value in self.sums.items()}
         return sums | {"count": torch.tensor(self.count)} if self.count else {}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
         """Goes on from where :meth:`memory` was taken."""
-        self.sums = {name[4:]: value for name, value in memory.items() if name.startswith("sum.")}
-        self.count = int(memory["count"]) if self.sums else 0
+        self.sums = {name[4:]: value.item() for name, value in memory.items() if name.startswith("sum.")}
+        self.count, self.kept = int(memory["count"]) if self.sums else 0, []
 
 
 class MetricsLog(Observer):

@@ -91,7 +91,7 @@ class Curve(Observer):
 
     def stepped(self, state: State, terms: Terms) -> None:
         """After every step."""
-        self.losses.append(terms["loss"])
+        self.losses.append(terms["loss"].clone())
 
 
 class VAEEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,8 @@ from torch.optim import AdamW, Optimizer
 
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
-from vaescope.engine import PLAIN, Engine, at_work, choose, keep_freed
+from vaescope.data.fetch import Report, log
+from vaescope.engine import PLAIN, Engine, Recorded, Share, at_work, choose, keep_freed
 from vaescope.errors import RunError, UsageError
 from vaescope.metrics import average
 from vaescope.models import VAE
@@ -154,10 +155,28 @@ class Player:
             if group.get("fused", False) is None and not group["foreach"]:
                 group["fused"] = True  # one kernel for all parameters, unless the config has chosen otherwise
 
-    def step(self, model: VAE, batch: Examples, progress: float) -> Terms:
-        """One step of the optimizer. Returns the terms of the batch before it."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * self.schedule(progress)
+    def rates(self, progress: float) -> list[float]:
+        """The learning rate of every group of parameters."""
+        factor = self.schedule(progress)
+        return [group["initial_lr"] * factor for group in self.optimizer.param_groups]
+
+    def step(
+        self, model: VAE, batch: Examples, progress: float | Share, rates: Sequence[float | Tensor] | None = None
+    ) -> Terms:
+        """One step of the optimizer.
+
+        Args:
+            model: The model.
+            batch: The batch.
+            progress: The share of the run that is done.
+            rates: The learning rate of every group of parameters; by default as the schedule says.
+
+        Returns:
+            The terms of the batch before it.
+        """
+        progress = cast(float, progress)  # an objective cannot tell: see Share
+        for group, rate in zip(self.optimizer.param_groups, rates or self.rates(progress), strict=True):
+            group["lr"] = rate
         terms = self.loss(model, batch.values, batch.context, progress)
         self.optimizer.zero_grad()
         terms["loss"].backward(inputs=self.parameters)  # and no others: a critic and a model never train each other
@@ -186,6 +205,8 @@ class State:
         first_loss: The loss of the very first batch, against which divergence is judged.
         critic: The model's opponent, where it has one.
         engine: How the steps are made fast, with nothing left to decide.
+        report: Is told in one line what of that cannot be done.
+        recorded: Replays the steps; where they are made one by one there is none. By default on GPUs.
     """
 
     model: VAE
@@ -202,17 +223,39 @@ class State:
     first_loss: float | None = None
     critic: nn.Module | None = None
     engine: Engine = PLAIN
+    report: Report = log
+    recorded: Recorded | None = None
+
+    def __post_init__(self) -> None:
+        if self.engine.graphs and self.batches.device.type == "cuda" and self.recorded is None:
+            self.recorded = Recorded(self.report)
 
     def advance(self) -> Terms:
-        """Makes one step: every player in turn, on one batch. Returns the terms of the batch before it."""
-        batch = self.batches(self.step)
-        progress = (self.step + 0.5) / self.total  # of the middle of the step: no run is all warm-up or all end
+        """Makes one step: every player in turn, on one batch.
+
+        Returns:
+            The terms of the batch before it: scalars on the device, which may be written anew after
+            :data:`~vaescope.engine.recorded.ROWS` steps. Who needs them longer takes a copy.
+        """
+        terms = None if self.recorded is None else self.recorded.step(self)
+        if terms is None:
+            terms = self.play(self.batches(self.step), self.share(self.step))
+        self.step += 1
+        return terms
+
+    def play(self, batch: Examples, progress: float | Share, rates: Sequence[Tensor] = ()) -> Terms:
+        """Lets every player make its step on a batch, with learning rates for all of their groups if they are given."""
         terms: Terms = {}
         with at_work(self.engine):
             for player in self.players:
-                terms |= player.step(self.model, batch, progress)
-        self.step += 1
+                count = len(player.optimizer.param_groups)
+                terms |= player.step(self.model, batch, progress, rates[:count])
+                rates = rates[count:]
         return terms
+
+    def share(self, step: int) -> float:
+        """The share of the run that is done in the middle of a step: no run is all warm-up or all end."""
+        return (step + 0.5) / self.total
 
     @property
     def epoch(self) -> float:
@@ -243,7 +286,7 @@ class Observer:
         """Before the first step, also of a resumed run."""
 
     def stepped(self, state: State, terms: Terms) -> None:
-        """After every step, with the terms of its batch (scalars on the device)."""
+        """After every step, with the terms of its batch, see :meth:`State.advance`."""
 
     def validated(self, state: State, terms: dict[str, float]) -> None:
         """After every validation, with its terms."""

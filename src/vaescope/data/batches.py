@@ -9,6 +9,7 @@ depends on the seed and e alone, and the noise of the targets comes from a gener
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -57,6 +58,7 @@ class Batches:
         self.ahead = ahead
         self.device = device or (images.device if isinstance(images, Tensor) else torch.device("cpu"))
         self.noise = torch.Generator(self.device).manual_seed(stream(seed, "targets"))
+        self._shuffled = lru_cache(maxsize=2)(self._shuffle)
         self._orders: dict[int, Tensor] = {}
         self._reader = ThreadPoolExecutor(1, "read-ahead")
         self._read: dict[int, Future[Tensor]] = {}
@@ -68,8 +70,18 @@ class Batches:
 
     def order(self, epoch: int) -> Tensor:
         """The indices of all images in the order of an epoch, with shape (N,)."""
+        return self._shuffled(epoch).to(self.device)
+
+    def places(self, steps: range) -> Tensor:
+        """Which images are in the batches of some steps, with shape (S, B) and on the CPU, for any thread."""
+        size, length = self.size, self.steps_per_epoch
+        epochs = range(steps.start // length, (steps.stop - 1) // length + 1)
+        wholes = torch.cat([self._shuffled(epoch)[: length * size].view(length, size) for epoch in epochs])
+        return wholes[steps.start - epochs.start * length : steps.stop - epochs.start * length]
+
+    def _shuffle(self, epoch: int) -> Tensor:
         shuffle = torch.Generator().manual_seed(stream(self.seed, "order", epoch))
-        return torch.randperm(len(self.images), generator=shuffle).to(self.device)
+        return torch.randperm(len(self.images), generator=shuffle)
 
     def indices(self, step: int) -> Tensor:
         """Which images are in the batch of a step, with shape (B,)."""
@@ -81,16 +93,26 @@ class Batches:
 
     def __call__(self, step: int) -> Examples:
         """The batch of a step, counted from 0: values with shape (B, C, H, W)."""
-        levels = self._levels(step)
-        context = None if self.context is None else self.context.index_select(0, self.indices(step))
+        places = self.indices(step)
+        return self.chosen(places) if isinstance(self.images, Tensor) else self._shown(self._streamed(step), places)
+
+    def chosen(self, places: Tensor) -> Examples:
+        """The batch of some images, of a set that is on the device.
+
+        Args:
+            places: Their indices, with shape (B,) and on the device.
+        """
+        assert isinstance(self.images, Tensor)
+        sixteen = self.images.dtype == torch.uint16  # which not every device selects rows of
+        images = self.images.view(torch.int16) if sixteen else self.images
+        return self._shown(images.index_select(0, places).view(self.images.dtype), places)
+
+    def _shown(self, levels: Tensor, places: Tensor) -> Examples:
+        context = None if self.context is None else self.context.index_select(0, places)
         return Examples(self.target.training(levels, self.noise), context)
 
-    def _levels(self, step: int) -> Tensor:
-        """The images of a batch, on the device."""
-        if isinstance(self.images, Tensor):
-            sixteen = self.images.dtype == torch.uint16  # which not every device selects rows of
-            images = self.images.view(torch.int16) if sixteen else self.images
-            return images.index_select(0, self.indices(step)).view(self.images.dtype)
+    def _streamed(self, step: int) -> Tensor:
+        """The images of a batch from disk, on the device."""
         wanted = range(step, step + 1 + self.ahead)
         self._read = {s: future for s, future in self._read.items() if s in wanted}
         for s in wanted:

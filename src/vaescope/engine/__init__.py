@@ -4,11 +4,14 @@ from vaescope.engine.engine import PLAIN, Engine, at_work, working
 from vaescope.engine.kernels import bernoulli_log_prob, normal_kl
 from vaescope.engine.memory import keep_freed
 from vaescope.engine.precision import Precision, capability, choose, products
+from vaescope.engine.recorded import Recorded, Share
 
 __all__ = [
     "PLAIN",
     "Engine",
     "Precision",
+    "Recorded",
+    "Share",
     "at_work",
     "bernoulli_log_prob",
     "capability",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from vaescope.models import VAE
@@ -47,5 +48,5 @@ class Capacity(Objective):
         """The terms of a batch, in nats per image, the capacity at this moment among them."""
         trace = model(x, context)
         d, r = distortion(trace, x).mean(), rate(trace).mean()
-        capacity = r.new_tensor(self.nats * self.warmup(progress))
+        capacity = torch.zeros_like(r) + self.nats * self.warmup(progress)
         return {"loss": d + self.gamma * (r - capacity).abs(), "distortion": d, "rate": r, "capacity": capacity}

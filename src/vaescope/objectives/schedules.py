@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 
+from vaescope.engine import Share
 from vaescope.errors import UsageError
 from vaescope.objectives.checks import check_amounts, check_counts, check_shares
 
@@ -28,8 +29,12 @@ class Schedule(ABC):
         return 1.0
 
     @abstractmethod
-    def __call__(self, progress: float) -> float:
+    def at(self, progress: float) -> float:
         """The value at ``progress``, a share between 0 and 1."""
+
+    def __call__(self, progress: float) -> float:
+        """The value at ``progress``; of a step that is being recorded a number on the device, see :class:`Share`."""
+        return progress.of(self) if isinstance(progress, Share) else self.at(progress)
 
 
 def _between(start: float, end: float, done: float) -> float:
@@ -60,7 +65,7 @@ class Constant(Schedule):
         """It is there from the start."""
         return 0.0
 
-    def __call__(self, progress: float) -> float:
+    def at(self, progress: float) -> float:
         """The value, whatever ``progress`` is."""
         return self.value
 
@@ -92,7 +97,7 @@ class Ramp(Schedule):
         """The end of the ramp."""
         return self.share
 
-    def __call__(self, progress: float) -> float:
+    def at(self, progress: float) -> float:
         """The value at ``progress``, a share between 0 and 1."""
         return _between(self.start, self.end, _risen(progress, self.share))
 
@@ -143,7 +148,7 @@ class Cyclical(Schedule):
         """The end of the last rise."""
         return (self.cycles - 1 + self.share) / self.cycles
 
-    def __call__(self, progress: float) -> float:
+    def at(self, progress: float) -> float:
         """The value at ``progress``, a share between 0 and 1."""
         if progress >= 1:
             return self.end
@@ -193,7 +198,7 @@ class Sigmoid(Schedule):
         """The end of the rise."""
         return self.share
 
-    def __call__(self, progress: float) -> float:
+    def at(self, progress: float) -> float:
         """The value at ``progress``, a share between 0 and 1."""
         done = _risen(progress, self.share)
         low = self._logistic(0.0)
@@ -220,7 +225,7 @@ class WarmupDecay(Schedule):
         check_shares(self, "share")
         check_amounts(self, "final")
 
-    def __call__(self, progress: float) -> float:
+    def at(self, progress: float) -> float:
         """The factor at ``progress``, a share between 0 and 1."""
         if progress < self.share:
             return progress / self.share
