@@ -5,10 +5,12 @@ refuses to look at a value while it records.
 """
 
 import math
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -20,10 +22,12 @@ from vaescope import checkpoint
 from vaescope.config import Config
 from vaescope.data.dataset import ImageData
 from vaescope.data.images import ImageSet
-from vaescope.engine import Recorded, Share
+from vaescope.engine import Engine, Recorded, Share, at_work
 from vaescope.engine import recorded as module
+from vaescope.engine.compiled import Compiled
 from vaescope.engine.recorded import WARM_UP, Kept
 from vaescope.experiment import begin
+from vaescope.metrics import average
 from vaescope.models import Flat
 from vaescope.nets import MLP, Conv
 from vaescope.objectives import (
@@ -296,3 +300,81 @@ def test_the_places_of_many_steps_are_those_of_each(images: ImageSet) -> None:
     batches = start(settings(), images)[0].batches
     expected = torch.stack([batches.indices(step) for step in range(5, 29)])
     assert torch.equal(batches.places(range(5, 29)), expected)
+
+
+# Networks that are compiled
+
+
+def losses(images: ImageSet, engine: Engine, steps: int = 8) -> tuple[list[float], State, list[str]]:
+    """The losses of the first steps of a run with some switches of the engine."""
+    told: list[str] = []
+    state = begin(replace(settings(), engine=engine), images, CPU, told.append)
+    state.model.train()
+    return [state.advance()["loss"].item() for _ in range(steps)], state, told
+
+
+def test_what_cannot_be_compiled_is_told_in_one_line_and_changes_nothing(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(net: torch.nn.Module, **options: object) -> Callable[[Tensor], Tensor]:
+        def call(x: Tensor) -> Tensor:
+            raise RuntimeError("no C++ compiler\nwas found")
+
+        return call
+
+    plain, _, _ = losses(images, Engine("float32", compile="never"))
+    monkeypatch.setattr(torch, "compile", broken)
+    fallen, _, told = losses(images, Engine("float32", compile="always"))
+    assert fallen == plain
+    assert told == ["networks are not compiled: no C++ compiler was found"] * 2  # encoder and decoder
+    auto, _, told = losses(images, Engine("float32", compile="auto"))
+    assert auto == plain
+    assert told == []
+
+
+def test_a_fault_of_the_network_is_no_fault_of_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda net, **options: net)
+    told: list[str] = []
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        Compiled(torch.nn.Linear(3, 2), told.append)(torch.zeros(1, 4))
+    assert told == []
+
+
+def test_compiling_is_for_steps_of_training_only(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def noted(net: torch.nn.Module, **options: object) -> Callable[[Tensor], Tensor]:
+        def call(x: Tensor) -> Tensor:
+            seen.append(torch.is_grad_enabled())
+            y: Tensor = net(x)
+            return y
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", noted)
+    plain, whole, _ = losses(images, Engine("float32", compile="never"))
+    same, state, _ = losses(images, Engine("float32", compile="always"))
+    assert same == plain
+    assert seen == [True] * 2 * (8 + 1)  # once more to be compiled
+    assert list(state.model.state_dict()) == list(whole.model.state_dict())
+    seen.clear()
+    average(ELBO(), state.model, validation_examples(state.model, ImageData().target, images))
+    assert seen == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch, for what it uses of itself
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch compiles for a CPU with a C++ compiler: there is none")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_compiled_networks_agree_within_rounding(images: ImageSet, precision: Literal["float32", "bfloat16"]) -> None:
+    plain, _, _ = losses(images, Engine(precision, compile="never"))
+    compiled, _, told = losses(images, Engine(precision, compile="always"))
+    assert told == []
+    assert compiled == pytest.approx(plain, rel=1e-5 if precision == "float32" else 1e-3)
+
+
+def test_tf32_holds_in_a_step_only() -> None:
+    before = torch.backends.cuda.matmul.allow_tf32
+    with at_work(Engine("tf32")):
+        assert torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cuda.matmul.allow_tf32 == before

@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from vaescope.engine import Precision
 from vaescope.errors import RunError, UsageError
 from vaescope.files import atomic_file, atomic_folder
 from vaescope.training import State
@@ -137,7 +138,7 @@ def restore(path: Path, state: State) -> None:
             _join_optimizer(player.optimizer, load_tensors(path / f"optimizer-{i}.safetensors"), groups)
         for name in COUNTERS:
             setattr(state, name, _number(name, record[name]))
-        if (precision := record.get("precision", "float32")) not in ("float32", "bfloat16"):
+        if (precision := record.get("precision", "float32")) not in get_args(Precision):
             raise ValueError(f"precision is {precision}")
         state.engine = replace(state.engine, precision=precision)
         _restore_random_streams(state, load_tensors(path / "random.safetensors"))

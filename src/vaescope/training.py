@@ -17,10 +17,23 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from vaescope.conditional import Conditional
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
 from vaescope.data.fetch import Report, log
-from vaescope.engine import PLAIN, Engine, Recorded, Share, at_work, choose, keep_freed
+from vaescope.engine import (
+    LONG,
+    PLAIN,
+    Engine,
+    Kept,
+    Recorded,
+    Share,
+    at_work,
+    choose,
+    compiled,
+    failed,
+    keep_freed,
+)
 from vaescope.errors import RunError, UsageError
 from vaescope.metrics import average
 from vaescope.models import VAE
@@ -207,6 +220,7 @@ class State:
         engine: How the steps are made fast, with nothing left to decide.
         report: Is told in one line what of that cannot be done.
         recorded: Replays the steps; where they are made one by one there is none. By default on GPUs.
+        nets: What is called in place of networks that are compiled, see :meth:`prepare`.
     """
 
     model: VAE
@@ -225,6 +239,7 @@ class State:
     engine: Engine = PLAIN
     report: Report = log
     recorded: Recorded | None = None
+    nets: Mapping[nn.Module, Callable[[Tensor], Tensor]] | None = None
 
     def __post_init__(self) -> None:
         if self.engine.graphs and self.batches.device.type == "cuda" and self.recorded is None:
@@ -237,16 +252,41 @@ class State:
             The terms of the batch before it: scalars on the device, which may be written anew after
             :data:`~vaescope.engine.recorded.ROWS` steps. Who needs them longer takes a copy.
         """
+        self.prepare()
         terms = None if self.recorded is None else self.recorded.step(self)
         if terms is None:
             terms = self.play(self.batches(self.step), self.share(self.step))
         self.step += 1
         return terms
 
+    def prepare(self) -> None:
+        """Compiles the networks where that is worth it, before the first step. It changes nothing else."""
+        if self.nets is not None:
+            return
+        self.nets = {}
+        worth = self.batches.device.type == "cuda" and self.total - self.step >= LONG
+        if self.engine.compile == "always" or (self.engine.compile == "auto" and worth):
+            kept = Kept(self)
+            try:
+                self.nets = compiled((m.net for m in self.model.modules() if isinstance(m, Conditional)), self.report)
+                self._rehearse()
+            except Exception as error:  # of a compiler: without it everything works, if more slowly
+                self.nets = {}
+                self.report(failed(error))
+            kept.restore()
+
+    def _rehearse(self) -> None:
+        """Goes forward and backward once, because torch compiles what it is shown."""
+        batch, share = self.batches(self.step), self.share(self.step)
+        with at_work(self.engine, self.nets or {}):
+            for player in self.players:
+                player.loss(self.model, batch.values, batch.context, share)["loss"].backward(inputs=player.parameters)
+                player.optimizer.zero_grad()
+
     def play(self, batch: Examples, progress: float | Share, rates: Sequence[Tensor] = ()) -> Terms:
         """Lets every player make its step on a batch, with learning rates for all of their groups if they are given."""
         terms: Terms = {}
-        with at_work(self.engine):
+        with at_work(self.engine, self.nets or {}):
             for player in self.players:
                 count = len(player.optimizer.param_groups)
                 terms |= player.step(self.model, batch, progress, rates[:count])
@@ -329,9 +369,10 @@ def fit(
     """
     validate_every = settings.validate_every or state.batches.steps_per_epoch
     pixels = math.prod(state.batches.images.shape[1:])
-    begun = time.perf_counter() - state.seconds
     outcome: Outcome
     state.model.train()
+    state.prepare()
+    begun = time.perf_counter() - state.seconds
     for observer in observers:
         observer.started(state)
     if state.step == 0:

@@ -1,14 +1,17 @@
 """What makes training fast without changing what it computes: every trick, and the key that switches it off."""
 
+from vaescope.engine.compiled import LONG, compiled, failed
 from vaescope.engine.engine import PLAIN, Engine, at_work, working
 from vaescope.engine.kernels import bernoulli_log_prob, normal_kl
 from vaescope.engine.memory import keep_freed
 from vaescope.engine.precision import Precision, capability, choose, products
-from vaescope.engine.recorded import Recorded, Share
+from vaescope.engine.recorded import Kept, Recorded, Share
 
 __all__ = [
+    "LONG",
     "PLAIN",
     "Engine",
+    "Kept",
     "Precision",
     "Recorded",
     "Share",
@@ -16,6 +19,8 @@ __all__ = [
     "bernoulli_log_prob",
     "capability",
     "choose",
+    "compiled",
+    "failed",
     "keep_freed",
     "normal_kl",
     "products",

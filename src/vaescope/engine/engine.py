@@ -1,11 +1,16 @@
 """The switches of the engine, and which of them are on while a step of training is made."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
+import torch
+from torch import nn
+
+from vaescope.engine.compiled import Net
 from vaescope.errors import UsageError
 
 
@@ -16,21 +21,23 @@ class Engine:
     With and without a trick the results agree within rounding: docs/speed.md says what each one buys.
 
     Args:
-        precision: What encoder and decoder multiply in while they are trained: float32, bfloat16, or auto, which takes
-            bfloat16 where the machine was measured to be faster with it and the likelihood bears rounded parameters.
-            Weights, losses and everything that is reported are float32 in any case.
+        precision: What encoder and decoder multiply in while they are trained: float32, bfloat16, tf32 (what is
+            multiplied has 11 bits, on GPUs only), or auto. On a CPU auto takes bfloat16 where the machine was measured
+            to be faster with it, on a GPU bfloat16 for convolutions and tf32 for others; in any case only where the
+            likelihood bears rounded parameters. Weights, losses and everything that is reported are float32.
         kernels: Whether the Bernoulli likelihood and the KL divergence of normals have gradients written by hand.
         channels_last: Whether convolutions keep the channel of an image innermost.
         keep_memory: Whether memory that was freed stays with the process (on Linux).
         read_ahead: How many batches are read from disk before they are asked for, of a set that is not in memory.
-        compile: Whether torch compiles encoder and decoder: always, never, or auto, on GPUs only.
+        compile: Whether torch compiles encoder and decoder: always, never, or auto, on GPUs for runs that are long
+            enough to make up for the time it takes.
         graphs: Whether a step of training on a GPU is recorded once and then replayed.
 
     Raises:
         UsageError: For a negative number of batches.
     """
 
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "tf32"] = "auto"
     kernels: bool = True
     channels_last: bool = True
     keep_memory: bool = True
@@ -46,7 +53,10 @@ class Engine:
 PLAIN = Engine("float32", kernels=False, channels_last=False, keep_memory=False, compile="never", graphs=False)
 """No trick at all."""
 
+NONE: Mapping[nn.Module, Net] = MappingProxyType({})
+
 _WORKING: ContextVar[Engine] = ContextVar("working", default=PLAIN)
+_NETS: ContextVar[Mapping[nn.Module, Net]] = ContextVar("nets", default=NONE)
 
 
 def working() -> Engine:
@@ -54,11 +64,37 @@ def working() -> Engine:
     return _WORKING.get()
 
 
+def faster(net: nn.Module) -> Net:
+    """What to call in place of a network here: outside of a step of training the network itself."""
+    return _NETS.get().get(net, net)
+
+
 @contextmanager
-def at_work(engine: Engine) -> Iterator[None]:
-    """Within the block the switches hold."""
-    token = _WORKING.set(engine)
+def at_work(engine: Engine, nets: Mapping[nn.Module, Net] = NONE) -> Iterator[None]:
+    """Within the block the switches hold, and networks that are compiled are used.
+
+    Args:
+        engine: The switches, with nothing left to decide.
+        nets: What to call in place of networks.
+    """
+    tokens = _WORKING.set(engine), _NETS.set(nets)
+    try:
+        with tensor_cores() if engine.precision == "tf32" else nullcontext():
+            yield
+    finally:
+        _WORKING.reset(tokens[0])
+        _NETS.reset(tokens[1])
+
+
+@contextmanager
+def tensor_cores() -> Iterator[None]:
+    """Within the block torch multiplies in TF32 on GPUs. The switch is one of the whole process, and is put back: what
+    is validated and reported is computed as torch is set outside.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = True
     try:
         yield
     finally:
-        _WORKING.reset(token)
+        matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -1,8 +1,11 @@
 r"""In what precision encoder and decoder multiply while they are trained.
 
-bfloat16 has the range of float32 and 8 of its 24 bits. Some processors multiply it two to three times as fast, others
+TF32 is float32 whose products look at 11 of its 24 bits: tensor cores of GPUs multiply it, and nothing is converted.
+bfloat16 has the range of float32 and 8 of its bits. Some processors multiply it two to three times as fast, others
 at half the speed, and what they say of themselves does not tell which. So it is measured, once on every machine: a
-linear layer and a convolution, forward and backward, in both.
+linear layer and a convolution, forward and backward, in both. GPUs are not measured. There bfloat16 halves what a
+convolution reads and writes; of dense layers of a few hundred units every product is so short that converting its
+factors takes longer than it saves, and TF32 is taken.
 
 Only the networks run in it, under torch's autocast. Weights and their optimizer, the distributions, the loss and every
 validation are float32. What a network gives is rounded to 8 bits, which the logits of pixels bear without any loss, but
@@ -23,9 +26,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from vaescope.engine.engine import faster
 from vaescope.files import atomic_file, cache_folder
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "tf32"]
 
 WORTH = 1.2
 """How much faster bfloat16 has to be to be taken."""
@@ -43,11 +47,10 @@ def products(net: nn.Module, x: Tensor, precision: str) -> Tensor:
         precision: What to multiply in.
     """
     if precision != "bfloat16":
-        y: Tensor = net(x)
-        return y
-    with torch.autocast(x.device.type, torch.bfloat16):
-        y = net(x)
-        return y.float()
+        return faster(net)(x)
+    # a weight is used once in the block, and no cache of it may be filled while a step is recorded
+    with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
+        return faster(net)(x).float()
 
 
 def choose(net: nn.Module, device: torch.device) -> Precision:
@@ -57,9 +60,10 @@ def choose(net: nn.Module, device: torch.device) -> Precision:
         net: A network: the speed of convolutions counts if it has any.
         device: Where it is trained.
     """
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     kind = "convolution" if any(isinstance(module, nn.Conv2d) for module in net.modules()) else "linear"
+    if device.type == "cuda":
+        modern = torch.cuda.is_bf16_supported(including_emulation=False)  # which are those with TF32, too
+        return "float32" if not modern else "bfloat16" if kind == "convolution" else "tf32"
     return "bfloat16" if capability()[kind] >= WORTH else "float32"
 
 

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 if TYPE_CHECKING:
     from vaescope.training import State
@@ -247,6 +247,7 @@ class Recorded:
         try:
             check(state)
             with beside(device):
+                self._rehearse(state)  # libraries may still load and choose kernels, which waits for them
                 with unwatched(device):
                     self._rehearse(state)
                 kept.restore()
@@ -329,5 +330,5 @@ def check(state: "State") -> None:
         raise RuntimeError("the batches are read from disk")
     for player in state.players:
         kind = type(player.optimizer).__name__
-        if not isinstance(player.optimizer, Adam | SGD) or not all(g["fused"] for g in player.optimizer.param_groups):
+        if not isinstance(player.optimizer, Adam | AdamW | SGD) or not all(g["fused"] for g in player.optimizer.param_groups):
             raise RuntimeError(f"{kind} takes its learning rate from the host: use AdamW, which is fused by default")
