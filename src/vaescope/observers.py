@@ -15,10 +15,11 @@ from torch import Tensor
 from vaescope import checkpoint
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Target
+from vaescope.engine import bring
 from vaescope.engine.recorded import ROWS
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
-from vaescope.models import encode, reconstruct
+from vaescope.models import encoding, looked, reconstruction
 from vaescope.objectives import Terms
 from vaescope.training import Observer, State
 
@@ -41,17 +42,23 @@ class Average:
 
     def take(self) -> dict[str, float]:
         """The averages since the last time, and starts anew."""
-        self._sum()
-        averages = {name: value / self.count for name, value in self.sums.items()}
-        self.sums, self.count = {}, 0
-        return averages
+        return self.later()()
+
+    def later(self) -> Callable[[], dict[str, float]]:
+        """The same, to be asked for later: nobody waits for a GPU before that."""
+        summed, count = self._summed(), self.count + len(self.kept)
+        self.sums, self.count, self.kept = {}, 0, []
+        return lambda: {name: value / count for name, value in summed().items()}
+
+    def _summed(self) -> Callable[[], dict[str, float]]:
+        """The sums with what is kept, in double precision."""
+        sums, names = self.sums, tuple(self.kept[0]) if self.kept else ()
+        coming = {name: bring(torch.stack([terms[name] for terms in self.kept])) for name in names}
+        return lambda: sums | {name: reduce(add, part().tolist(), sums.get(name, 0.0)) for name, part in coming.items()}
 
     def _sum(self) -> None:
-        """Adds what is kept to the sums, in double precision."""
-        for name in self.kept[0] if self.kept else ():
-            values = torch.stack([terms[name] for terms in self.kept]).tolist()
-            self.sums[name] = reduce(add, values, self.sums.get(name, 0.0))
-        self.count += len(self.kept)
+        """Adds what is kept to the sums."""
+        self.sums, self.count = self._summed()(), self.count + len(self.kept)
         self.kept = []
 
     def memory(self) -> dict[str, Tensor]:
@@ -174,35 +181,55 @@ class Recorder(Observer):
         self.due: set[int] = set()
         self.average = Average()
         self.taken: list[dict[str, Tensor]] = []
+        self.coming: list[dict[str, Callable[[], Tensor]]] = []
 
     def started(self, state: State) -> None:
-        """Decides when to take frames."""
+        """Decides when to take frames, and puts the images where they are encoded."""
         self.due = set(frame_steps(state.total, self.count))
+        if state.batches.device.type != "cpu":
+            self.encoded, self.shown = self.encoded.to(state.batches.device), self.shown.to(state.batches.device)
 
     def validated(self, state: State, terms: dict[str, float]) -> None:
         """Takes the frame before training, which has no training loss yet."""
         if state.step == 0:
-            self._take(state, terms)
+            self._take(state, lambda: terms)
 
     def stepped(self, state: State, terms: Terms) -> None:
         """Takes a frame when it is due, with the average loss since the last one."""
         self.average.add({name: terms[name] for name in ("distortion", "rate") if name in terms})
         if state.step in self.due:
-            self._take(state, self.average.take())
+            self._take(state, self.average.later())
 
-    def _take(self, state: State, terms: Mapping[str, float]) -> None:
-        model = state.model
-        latents = encode(model, self.encoded)
-        means = reconstruct(model, self.shown)
-        pictures = (self.target.pixels(means) * 255).round().to(torch.uint8)
-        numbers = torch.tensor(
-            [state.step, state.epoch, terms["distortion"], terms.get("rate", math.nan)], dtype=torch.float64
+    def _take(self, state: State, terms: Callable[[], Mapping[str, float]]) -> None:
+        encode, reconstruct = encoding(state.model), reconstruction(state.model)
+        place = [state.step, state.epoch]
+
+        def numbers() -> Tensor:
+            found = terms()
+            return torch.tensor([*place, found["distortion"], found.get("rate", math.nan)], dtype=torch.float64)
+
+        def pictures(x: Tensor, context: Tensor | None) -> Tensor:
+            return (self.target.pixels(reconstruct(x, context)) * 255).round().to(torch.uint8)
+
+        self.coming.append(
+            {
+                "numbers": numbers,
+                "latents": looked(state.model, lambda x, context: encode(x, context).half(), self.encoded),
+                "pictures": looked(state.model, pictures, self.shown),
+            }
         )
-        self.taken.append({"numbers": numbers, "latents": latents.half(), "pictures": pictures})
+        if state.batches.device.type == "cpu":  # else the next steps need not wait for it
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """Waits for the frames that are on their way."""
+        self.taken += [{name: part() for name, part in frame.items()} for frame in self.coming]
+        self.coming = []
 
     def memory(self) -> dict[str, Tensor]:
         """The frames so far: ``numbers`` (T, 4) are step, epoch, distortion and rate, ``latents`` (T, N, D) posterior
         means, ``pictures`` (T, K, C, H, W) bytes."""
+        self._arrive()
         if not self.taken:
             return {}
         frames = {name: torch.stack([frame[name] for frame in self.taken]) for name in self.taken[0]}

@@ -8,6 +8,7 @@ Two streams of random numbers are kept apart, so that changing one thing does no
 depends on the seed and e alone, and the noise of the targets comes from a generator of its own.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from vaescope.data.examples import Examples
 from vaescope.data.rows import Rows
 from vaescope.data.targets import Target
+from vaescope.engine.copies import Carrier
 from vaescope.errors import UsageError
 from vaescope.streams import stream
 
@@ -61,7 +63,8 @@ class Batches:
         self._shuffled = lru_cache(maxsize=2)(self._shuffle)
         self._orders: dict[int, Tensor] = {}
         self._reader = ThreadPoolExecutor(1, "read-ahead")
-        self._read: dict[int, Future[Tensor]] = {}
+        self._read: dict[int, Future[Callable[[], Tensor]]] = {}
+        self._carrier = Carrier(self.device)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -117,5 +120,9 @@ class Batches:
         self._read = {s: future for s, future in self._read.items() if s in wanted}
         for s in wanted:
             if s not in self._read:
-                self._read[s] = self._reader.submit(self.images.__getitem__, self.indices(s).cpu())
-        return self._read.pop(step).result().to(self.device)
+                self._read[s] = self._reader.submit(self._sent, self.places(range(s, s + 1))[0])
+        return self._read.pop(step).result()()
+
+    def _sent(self, places: Tensor) -> Callable[[], Tensor]:
+        """Images from disk, on their way to the device."""
+        return self._carrier.send(self.images[places])

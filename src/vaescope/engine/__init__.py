@@ -1,6 +1,7 @@
 """What makes training fast without changing what it computes: every trick, and the key that switches it off."""
 
 from vaescope.engine.compiled import LONG, compiled, failed
+from vaescope.engine.copies import Carrier, bring
 from vaescope.engine.engine import PLAIN, Engine, at_work, working
 from vaescope.engine.kernels import bernoulli_log_prob, normal_kl
 from vaescope.engine.memory import keep_freed
@@ -10,6 +11,7 @@ from vaescope.engine.recorded import Kept, Recorded, Share
 __all__ = [
     "LONG",
     "PLAIN",
+    "Carrier",
     "Engine",
     "Kept",
     "Precision",
@@ -17,6 +19,7 @@ __all__ = [
     "Share",
     "at_work",
     "bernoulli_log_prob",
+    "bring",
     "capability",
     "choose",
     "compiled",

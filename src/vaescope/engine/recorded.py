@@ -330,5 +330,7 @@ def check(state: "State") -> None:
         raise RuntimeError("the batches are read from disk")
     for player in state.players:
         kind = type(player.optimizer).__name__
-        if not isinstance(player.optimizer, Adam | AdamW | SGD) or not all(g["fused"] for g in player.optimizer.param_groups):
+        if not isinstance(player.optimizer, Adam | AdamW | SGD) or not all(
+            g["fused"] for g in player.optimizer.param_groups
+        ):
             raise RuntimeError(f"{kind} takes its learning rate from the host: use AdamW, which is fused by default")

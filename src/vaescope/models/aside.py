@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vaescope.data.examples import Examples
 from vaescope.distributions import centre as centre_of
+from vaescope.engine import bring
 from vaescope.models.trace import centre
 from vaescope.models.vae import VAE
 
@@ -56,9 +57,11 @@ def aside(model: nn.Module, seed: int) -> Iterator[None]:
                 module.training = mode
 
 
-def in_parts(
-    model: nn.Module, look: Callable[[Tensor, Tensor | None], Tensor], examples: Examples, size: int = 1000
-) -> Tensor:
+Look = Callable[[Tensor, Tensor | None], Tensor]
+"""From the values and the context of some examples to a tensor of as many rows."""
+
+
+def in_parts(model: nn.Module, look: Look, examples: Examples, size: int = 1000) -> Tensor:
     """What a look at many examples gives, a part at a time, so that memory does not grow with their number.
 
     Args:
@@ -70,17 +73,33 @@ def in_parts(
     Returns:
         The rows of all parts, on the CPU.
     """
+    return looked(model, look, examples, size)()
+
+
+def looked(model: nn.Module, look: Look, examples: Examples, size: int = 1000) -> Callable[[], Tensor]:
+    """The same as :func:`in_parts`, to be asked for later: nobody waits for a GPU before that."""
     device = next(model.parameters()).device
     with aside(model, seed=0):
         parts = (part.to(device) for part in examples.split(size))
-        return torch.cat([look(part.values, part.context).cpu() for part in parts])
+        coming = [bring(look(part.values, part.context)) for part in parts]
+    return lambda: torch.cat([part() for part in coming])
+
+
+def encoding(model: VAE) -> Look:
+    """From images to the centres of their posteriors, with shape (N, D). Nothing is random."""
+    return lambda x, context: centre_of(model.infer(x, context))
+
+
+def reconstruction(model: VAE) -> Look:
+    """From images to the means of the likelihood at these centres, with shape (N, C, H, W). Nothing is random."""
+    return lambda x, context: model(x, context, centre()).likelihood.mean
 
 
 def encode(model: VAE, examples: Examples) -> Tensor:
     """The centres of the posteriors of images, with shape (N, D) on the CPU. Nothing is random."""
-    return in_parts(model, lambda x, context: centre_of(model.infer(x, context)), examples)
+    return in_parts(model, encoding(model), examples)
 
 
 def reconstruct(model: VAE, examples: Examples) -> Tensor:
     """The means of the likelihood at these centres, with shape (N, C, H, W) on the CPU. Nothing is random."""
-    return in_parts(model, lambda x, context: model(x, context, centre()).likelihood.mean, examples)
+    return in_parts(model, reconstruction(model), examples)
