@@ -5,7 +5,8 @@ r"""Times training steps of a recipe in this tree against those in another tree 
     git worktree add ../before COMMIT
     python -m bench.against ../before --config configs/main.yaml
 
-Each tree runs in a process of its own, on the same data with the same seed. They take turns in blocks of steps, so that
+The other tree must be of a version that has ``bench``'s way to step, ``State.advance``. Each tree runs in a process of
+its own, on the same data with the same seed. They take turns in blocks of steps, so that
 whatever else the machine does falls on both. Printed are the steps per second of both, and the ratio of this tree to
 the other: the median over pairs of neighbouring blocks, with their quartiles. Above 1 this tree is the faster one.
 """
@@ -16,46 +17,41 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
 
-def work(config: str, root: str | None) -> None:
+def work(words: Sequence[str]) -> None:
     """The process of one tree: for every number of steps on standard input it prints the seconds they took."""
-    import torch
+    from bench.measure import state
 
-    from vaescope.config import build, parse
-    from vaescope.experiment import begin
-    from vaescope.request import parser
-
-    made = parser()
-    parsed = parse(made, ["--config", config, *(["--data.root", root] if root else [])])
-    for name in ("out", "resume", "json", "skip_bad"):
-        parsed.pop(name)
-    settings = build(made, parsed)
-    state = begin(settings, settings.data.load(), torch.device("cpu"))
-    state.model.train()
+    _, begun = state(words)
     print("ready", flush=True)
     for line in sys.stdin:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(int(line)):
-            batch, progress = state.batches(state.step), (state.step + 0.5) / state.total
-            for player in state.players:
-                player.step(state.model, batch, progress)
-            state.step += 1
-        print(time.perf_counter() - begun, flush=True)
+            begun.advance()
+        print(time.perf_counter() - start, flush=True)
 
 
 class Worker:
-    """The process of one tree."""
+    """The process of one tree that trains.
 
-    def __init__(self, tree: Path, config: str, root: str | None) -> None:
-        words = [sys.executable, str(Path(__file__)), "--work", str(Path(config).resolve()), *([root] if root else [])]
-        paths = os.environ | {"PYTHONPATH": str(tree / "src")}
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=paths)
+    Args:
+        tree: The root of the tree.
+        words: Options of ``vaescope train``, such as ``--config configs/main.yaml``.
+    """
+
+    def __init__(self, tree: Path, words: Sequence[str]) -> None:
+        command = [sys.executable, "-m", "bench.against", "--work", *words]
+        paths = os.environ | {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{ROOT}"}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=paths, cwd=tree
+        )
         if self._line() != "ready":
-            raise SystemExit(f"{tree} cannot train {config}")
+            raise SystemExit(f"{tree} cannot train with {' '.join(words)}")
 
     def _line(self) -> str:
         assert self.process.stdout is not None
@@ -68,6 +64,10 @@ class Worker:
         self.process.stdin.flush()
         return float(self._line())
 
+    def end(self) -> None:
+        """Ends the process."""
+        self.process.communicate()
+
 
 def main() -> None:
     """Runs the benchmark."""
@@ -78,7 +78,9 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=40, help="blocks of each tree (40)")
     parser.add_argument("--steps", type=int, default=50, help="steps in a block (50)")
     asked = parser.parse_args()
-    here, there = (Worker(tree, asked.config, asked.data_root) for tree in (ROOT, asked.other.resolve()))
+    words = ["--config", str(Path(asked.config).resolve())]
+    words += ["--data.root", str(Path(asked.data_root).resolve())] if asked.data_root else []
+    here, there = (Worker(tree, words) for tree in (ROOT, asked.other.resolve()))
     for worker in (here, there):
         worker.seconds(asked.steps)  # the first steps allocate memory
     pairs = []
@@ -96,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    work(*sys.argv[2:4], *[None] * (4 - len(sys.argv))) if sys.argv[1:2] == ["--work"] else main()
+    work(sys.argv[2:]) if sys.argv[1:2] == ["--work"] else main()

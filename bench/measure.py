@@ -12,7 +12,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -184,8 +184,26 @@ def _busy() -> float:
 
 
 def _own() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    """The seconds that this process has worked, with all that it has started, whether they still run or have ended."""
+    ticks: dict[int, int] = {}
+    below: dict[int, list[int]] = {}
+    for pid, parent, worked in _processes():
+        ticks[pid] = worked
+        below.setdefault(parent, []).append(pid)
+    own = [os.getpid()]
+    for pid in own:  # grows as it is gone through
+        own += below.get(pid, [])
+    return sum(ticks.get(pid, 0) for pid in own) / os.sysconf("SC_CLK_TCK")
+
+
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """All processes: their number, that of their parent, and the ticks that they and their ended children worked."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        yield int(file.parent.name), int(fields[1]), sum(map(int, fields[11:15]))
 
 
 def machine() -> dict[str, Any]:
@@ -239,6 +257,19 @@ def save(name: str, tables: Sequence[Table]) -> Path:
     content = {"machine": machine(), "tables": [table.record() for table in tables]}
     path.write_text(json.dumps(content, indent=1, default=_plain) + "\n")
     return path
+
+
+def load(name: str) -> list[str] | None:
+    """What was kept of a benchmark, as lines of Markdown; nothing if there is nothing."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text())
+    where, tables = content["machine"], content["tables"]
+    versions = ", ".join(f"{part} {version}" for part, version in where["versions"].items())
+    head = f"`python -m bench {name}` on {where['gpu'] or where['processor']}, {where['date']}; {versions}."
+    made = [Table(**{key: table[key] for key in ("title", "columns", "rows", "notes")}) for table in tables]
+    return "\n\n".join([head, *(table.markdown() for table in made)]).splitlines()
 
 
 def _plain(value: object) -> object:
