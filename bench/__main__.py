@@ -28,6 +28,7 @@ NAMES = {
     "explorer": "seconds to write explorer.html",
     "memory": "peaks of memory",
     "scaling": "how the time of a step grows with batch, width, latents, image size and number of images",
+    "gpu": "on a GPU: whether replayed steps are the plain ones, images/s, seconds to -ELBO 236",
 }
 """The benchmarks, each the function ``measure(asked) -> list[Table]`` of the module ``bench.speed.NAME``."""
 
