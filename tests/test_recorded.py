@@ -6,7 +6,8 @@ refuses to look at a value while it records.
 
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from vaescope import checkpoint
 from vaescope.config import Config
 from vaescope.data.dataset import ImageData
 from vaescope.data.images import ImageSet
-from vaescope.engine import Engine, Recorded, Share, at_work
+from vaescope.engine import Carrier, Engine, Recorded, Share, at_work, bring
 from vaescope.engine import recorded as module
 from vaescope.engine.compiled import Compiled
 from vaescope.engine.recorded import WARM_UP, Kept
@@ -378,3 +379,92 @@ def test_tf32_holds_in_a_step_only() -> None:
     with at_work(Engine("tf32")):
         assert torch.backends.cuda.matmul.allow_tf32
     assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
+# What only a GPU does, asked of stand-ins
+
+
+def test_a_graph_knows_its_generators_and_lets_other_threads_allocate(
+    images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+
+    class Graph:
+        def register_generator_state(self, generator: torch.Generator) -> None:
+            done.append(generator)
+
+        def replay(self) -> None:
+            done.append("replayed")
+
+    @contextmanager
+    def capture(graph: Graph, **options: object) -> Iterator[None]:
+        done.append(options["capture_error_mode"])
+        yield
+        done.append("captured")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    state, _ = start(settings(), images)
+    module.graph(state, lambda: done.append("step"))()
+    assert done == [state.batches.noise, "thread_local", "step", "captured", "replayed"]
+
+
+def test_a_failed_recording_gives_generators_on_a_gpu_another_state(images: ImageSet) -> None:
+    class Generator:
+        device = torch.device("cuda")
+        current, marked = "old", True
+
+        def graphsafe_set_state(self, other: str) -> None:
+            self.current, self.marked = other, False
+
+        def set_state(self, numbers: str) -> None:
+            self.current = numbers
+
+    kept = Kept(start(settings(), images)[0])
+    for broken, expected in ((True, ("clone", False)), (False, ("numbers", True))):
+        generator = Generator()
+        kept.generators = [(generator, "numbers", "clone")]  # type: ignore[list-item]
+        kept.restore(broken)
+        assert (generator.current, generator.marked) == expected
+
+
+def test_copies_to_where_a_tensor_is_are_the_tensor() -> None:
+    value = torch.arange(6).view(2, 3)
+    assert bring(value)() is value
+    assert Carrier(CPU).send(value)() is value
+
+
+def test_what_is_carried_is_waited_for_on_the_device_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Stream:
+        def __init__(self, name: object = None) -> None:
+            self.name = name
+
+        def record_event(self) -> str:
+            done.append("recorded")
+            return "event"
+
+        def wait_event(self, event: str) -> None:
+            done.append(f"{self.name} waits for {event}")
+
+    class Value:
+        def pin_memory(self) -> "Value":
+            done.append("pinned")
+            return self
+
+        def to(self, device: torch.device, non_blocking: bool) -> "Value":
+            done.append(f"sent to {device.type}")
+            return self
+
+        def record_stream(self, stream: Stream) -> None:
+            done.append(f"used by {stream.name}")
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("the step"))
+    take = Carrier(torch.device("cuda")).send(Value())  # type: ignore[arg-type]
+    assert done == ["pinned", "sent to cuda", "recorded"]
+    take()
+    assert done[3:] == ["the step waits for event", "used by the step"]

@@ -46,6 +46,10 @@ BLOW_UP = 10.0
 """A loss above the first one by this many times its size (or by as many nats a pixel) has diverged."""
 
 
+MOST_THERE = 1 << 30
+"""Bytes of validation images that are kept on a GPU; of more a part at a time is put there."""
+
+
 @dataclass(frozen=True)
 class Trainer:
     """How to train.
@@ -373,6 +377,8 @@ def fit(
     state.model.train()
     state.prepare()
     begun = time.perf_counter() - state.seconds
+    if state.batches.device.type == "cuda" and 4 * len(validation) * pixels <= MOST_THERE:
+        validation = validation.to(state.batches.device)
     for observer in observers:
         observer.started(state)
     if state.step == 0:

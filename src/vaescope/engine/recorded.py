@@ -122,19 +122,23 @@ class Kept:
         tensors = [t for module in modules for t in (*module.parameters(), *module.buffers())]
         memories = [t for player in state.players for slot in player.optimizer.state.values() for t in slot.values()]
         self.tensors = [(t, t.detach().clone()) for t in (*tensors, *memories) if isinstance(t, Tensor)]
-        self.generators = [(g, g.clone_state()) for g in generators(state)]
+        self.generators = [(g, g.get_state(), g.clone_state()) for g in generators(state)]
 
     @torch.no_grad()
-    def restore(self) -> None:
-        """Puts all of it back."""
+    def restore(self, broken: bool = False) -> None:
+        """Puts all of it back.
+
+        Args:
+            broken: Whether a recording broke off, which leaves generators on a GPU marked as being recorded: they get
+                another state, with the same numbers to come.
+        """
         for tensor, kept in self.tensors:
             tensor.copy_(kept)
-        for generator, kept_state in self.generators:
-            if generator.device.type == "cuda":
-                # a recording that broke off leaves the old state marked as being recorded
-                generator.graphsafe_set_state(kept_state.clone_state())
+        for generator, numbers, another in self.generators:
+            if broken and generator.device.type == "cuda":
+                generator.graphsafe_set_state(another)
             else:
-                generator.set_state(kept_state.get_state())
+                generator.set_state(numbers)
 
 
 def generators(state: "State") -> list[torch.Generator]:
@@ -193,12 +197,17 @@ def unwatched(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def borrowed(optimizers: Sequence[Optimizer]) -> Iterator[None]:
-    """Within the block optimizers may be recorded, and after it their settings are as they were."""
+def borrowed(optimizers: Sequence[Optimizer], capturing: bool) -> Iterator[None]:
+    """Within the block settings of optimizers may be changed, and after it they are as they were.
+
+    Args:
+        optimizers: The optimizers.
+        capturing: Whether their steps are recorded by a GPU, which they want to be told, and only then.
+    """
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     kept = [{**group} for group in groups]
     for group in groups:
-        group |= {"capturable": True} if "capturable" in group else {}
+        group |= {"capturable": True} if capturing and "capturable" in group else {}
     try:
         yield
     finally:
@@ -255,7 +264,7 @@ class Recorded:
                 share = Share(state.share(state.step), lambda schedule: self.now[self.schedules[schedule]])
                 self.replay = self.record(state, lambda: self._make(state, share))
         except Exception as error:  # of any library: without a recording everything works, if more slowly
-            kept.restore()
+            kept.restore(broken=True)
             self.plain = math.inf
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             self.report(f"steps are made one by one, not replayed as a graph: {reason}")
@@ -300,7 +309,8 @@ class Recorded:
 
     def _played(self, state: "State", places: Tensor, rates: Tensor, share: Share) -> dict[str, Tensor]:
         """One step with these images and learning rates."""
-        with borrowed([player.optimizer for player in state.players]):
+        capturing = places.is_cuda and torch.cuda.is_current_stream_capturing()
+        with borrowed([player.optimizer for player in state.players], capturing):
             return state.play(state.batches.chosen(places), share, rates.unbind())
 
     def _lay_out(self, state: "State") -> None:
