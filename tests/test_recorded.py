@@ -109,8 +109,8 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(objective: Objective | None = None, model: Flat | None = None, **trainer: Any) -> Config:
-    """A run of five epochs of eight steps."""
-    base = {"batch_size": 25, "epochs": 5, "optimizer": partial(torch.optim.AdamW, lr=3e-3), "log_every": 6}
+    """A run of three epochs of eight steps."""
+    base = {"batch_size": 25, "epochs": 3, "optimizer": partial(torch.optim.AdamW, lr=3e-3), "log_every": 6}
     return Config(
         data=ImageData("sample"),
         model=model or Flat(network=MLP(width=32)),
@@ -160,7 +160,7 @@ RUNS = {
     ),  # a power of two: the product of another and its warm-up would be rounded twice
     "free bits": settings(FreeBits()),
     "convolutions": settings(model=Flat(network=Conv(4, 1, hidden=16)), epochs=2),
-    "normalised": settings(model=Flat(network=MLP(width=16, norm="batch", dropout=0.2)), epochs=3),
+    "normalised": settings(model=Flat(network=MLP(width=16, norm="batch", dropout=0.2))),
     "labels": settings(model=Flat(network=MLP(width=16), labels=True), epochs=2),
     "sgd": settings(optimizer=partial(torch.optim.SGD, lr=1e-4, momentum=0.9), epochs=2),
     "critic": settings(AdversarialAutoencoder(), epochs=2),
@@ -179,7 +179,7 @@ def test_most_steps_are_replayed_and_an_objective_that_changes_is_recorded_again
         times.append(state.step)
         return tape(state, step)
 
-    for objective, expected in ((ELBO(), [WARM_UP]), (IWAE(samples=2, begin=0.5), [WARM_UP, 20])):
+    for objective, expected in ((ELBO(), [WARM_UP]), (IWAE(samples=2, begin=0.5), [WARM_UP, 12])):
         times.clear()
         state, told = start(settings(objective), images)
         state.recorded = Recorded(told.append, counted)
