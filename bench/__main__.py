@@ -12,9 +12,11 @@ Each writes ``bench/results/NAME.json`` with the machine it was measured on, and
 
 import argparse
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 
-from bench.measure import Asked, BusyError, save
+from bench.measure import ROOT, Asked, BusyError, load, save
+from bench.recipes import put_table
 
 NAMES = {
     "throughput": "images/s of training against other code, with the same network, batch and math",
@@ -30,6 +32,13 @@ NAMES = {
 """The benchmarks, each the function ``measure(asked) -> list[Table]`` of the module ``bench.speed.NAME``."""
 
 
+def write_tables(names: Iterable[str]) -> None:
+    """Writes what was measured to the places that ``docs/speed.md`` has for it."""
+    for name in names:
+        if (found := load(name)) is not None:
+            put_table(ROOT / "docs" / "speed.md", found, name)
+
+
 def main() -> int:
     """Runs the command. Returns the exit code: 1 if the machine was too busy."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,6 +47,7 @@ def main() -> int:
     parser.add_argument("--data-root", help="where image sets are kept (as the recipes say)")
     parser.add_argument("--blocks", type=int, default=7, help="turns of ways that are compared (7)")
     parser.add_argument("--quick", action="store_true", help="the least that shows that it works; nothing is kept")
+    parser.add_argument("--tables", action="store_true", help="only write the tables to docs/speed.md")
     parser.add_argument("--busy", action="store_true", help="measure although the machine is busy; nothing is kept")
     given = parser.parse_args()
     if wrong := [name for name in given.names if name not in NAMES]:
@@ -45,6 +55,9 @@ def main() -> int:
     if given.blocks < 5:
         parser.error(f"--blocks is {given.blocks}: give at least 5, for a median with an interval")
     asked = Asked(given.data_root, given.blocks, given.quick, given.busy)
+    if given.tables:
+        write_tables(given.names or NAMES)
+        return 0
     refused = 0
     for name in given.names or NAMES:
         try:

@@ -261,5 +261,18 @@ def save(name: str, tables: Sequence[Table]) -> Path:
     return path
 
 
+def load(name: str) -> list[str] | None:
+    """What was kept of a benchmark, as lines of Markdown; nothing if there is nothing."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text())
+    where, tables = content["machine"], content["tables"]
+    versions = ", ".join(f"{part} {version}" for part, version in where["versions"].items())
+    head = f"`python -m bench {name}` on {where['gpu'] or where['processor']}, {where['date']}; {versions}."
+    made = [Table(**{key: table[key] for key in ("title", "columns", "rows", "notes")}) for table in tables]
+    return "\n\n".join([head, *(table.markdown() for table in made)]).splitlines()
+
+
 def _plain(value: object) -> object:
     return asdict(value) if isinstance(value, Ratio) else str(value)

@@ -147,6 +147,8 @@ def train(
     images = settings.data.load(report, progress)
     target = settings.data.target
     state = begin(settings, images, device)
+    if settings.engine.precision == "auto" and state.engine.precision != "float32":
+        report(f"training multiplies in {state.engine.precision}, in which this machine is faster (engine.precision)")
     validation = validation_examples(state.model, target, images)
     latents = state.model.prior.latent
     recorder = Recorder(settings.figures.frames, *followed(settings, images, validation, latents), target)
@@ -368,6 +370,8 @@ def originate(state: State, images: ImageSet, outcome: Outcome, latents: str, wa
     """How a model came to be: the same wherever it is resumed or repeated, so that equal weights are equal files."""
     counts = {name: len(split) for name, split in images.splits.items()}
     where = machine(state.model)
+    if state.engine.precision != "float32":
+        where += f", trained with products in {state.engine.precision}"
     return Origin(images.title, counts, outcome, state.step, round(state.epoch, 4), where, latents, warnings)
 
 
