@@ -48,6 +48,7 @@ class Worker:
                 text=True, env=os.environ | (environment or {}), cwd=folder,
             )  # fmt: skip
         except OSError as error:
+            self.errors.close()
             raise WorkerError(f"{python} cannot be run ({error.strerror})") from None
         self.about: dict[str, Any] = json.loads(self._line())
 
@@ -55,9 +56,8 @@ class Worker:
         assert self.process.stdout is not None
         if line := self.process.stdout.readline().strip():
             return line
-        self.process.wait()
-        self.errors.seek(0)
-        raise WorkerError((self.errors.read().strip().splitlines() or ["it ended without a word"])[-1])
+        said = self.end()
+        raise WorkerError((said.strip().splitlines() or ["it ended without a word"])[-1])
 
     def _ask(self, request: object) -> str:
         assert self.process.stdin is not None
@@ -74,10 +74,12 @@ class Worker:
         self._ask(path)
         return path
 
-    def end(self) -> None:
-        """Ends the process."""
+    def end(self) -> str:
+        """Ends the process. Returns what it wrote besides its answers."""
         self.process.communicate()
-        self.errors.close()
+        with self.errors:
+            self.errors.seek(0)
+            return self.errors.read()
 
     def __enter__(self) -> "Worker":
         return self

@@ -113,15 +113,25 @@ CONTESTS = {
 """Every network by its name."""
 
 
-def begin(contest: Contest, precision: str, root: str | None = None) -> State:
+def begin(contest: Contest, precision: str, root: str | None = None, data: str = "fashion-mnist") -> State:
     """Our training of a network, before its first step.
 
     Args:
         contest: Which.
         precision: What the engine multiplies in, as in a config.
         root: Where image sets are kept.
+        data: Which of them.
     """
-    words = ["--data.targets", "grey", "--trainer.batch_size", str(contest.batch), "--trainer.epochs", "1000000"]
+    words = [
+        "--data.name",
+        data,
+        "--data.targets",
+        "grey",
+        "--trainer.batch_size",
+        str(contest.batch),
+        "--trainer.epochs",
+        "1000000",
+    ]
     words += ["--trainer.optimizer", "Adam", "--trainer.optimizer.lr", "0.001", "--engine.precision", precision]
     begun: State = state(words, root, contest.ours)[1]
     return begun

@@ -61,7 +61,7 @@ def measure(asked: Asked) -> list[Table]:
             try:
                 table.rows.append([name, *_row(name, contest, asked, root, images, table.data)])
             except WorkerError as error:
-                table.notes.append(f"{name} was not measured: {error}." + (_remedy() if contest.pythae else ""))
+                table.notes.append(f"{name} was not measured: {error}." + (pythae_remedy() if contest.pythae else ""))
     return [table]
 
 
@@ -73,7 +73,8 @@ def kept_images(root: str, folder: Path) -> Path:
     return folder / "images.npy"
 
 
-def _remedy() -> str:
+def pythae_remedy() -> str:
+    """How to have pythae measured, as the end of a note."""
     return (
         " pythae is installed with `pip install --no-deps pythae==0.1.2` and `pip install pydantic cloudpickle imageio "
         f"scikit-learn scipy tqdm`, into this environment or into one whose interpreter the variable {PYTHAE} names."
