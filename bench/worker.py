@@ -130,5 +130,7 @@ def train(state: Any, **about: Any) -> None:
     def run(steps: int) -> None:
         for _ in range(steps):
             state.advance()
+        if state.batches.device.type == "cuda":
+            torch.cuda.synchronize()
 
     serve(run, lambda path: torch.save(state.model.state_dict(), path), about)

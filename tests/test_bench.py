@@ -219,13 +219,13 @@ def test_pythaes_networks_have_the_parameters_that_it_says(name: str, theirs: in
 def test_the_products_of_a_step_are_those_of_its_layers() -> None:
     B, contest = 20, replace(CONTESTS["784-400-20"], batch=20)
     first, others = 784 * 400, 400 * 40 + 20 * 400 + 400 * 784
-    assert products(begin(contest, "float32", data="sample")) == 2 * B * (2 * first + 3 * others)
+    assert products(begin(contest, "float32", data="sample", device="cpu")) == 2 * B * (2 * first + 3 * others)
 
 
 @pytest.mark.parametrize("name", ["784-400-200-3, batch norm", "pythae, convolutions"])
 def test_our_side_of_a_contest_learns(name: str) -> None:
     contest: Contest = replace(CONTESTS[name], batch=20 if "norm" in name else 4)
-    state = begin(contest, "float32", data="sample")
+    state = begin(contest, "float32", data="sample", device="cpu")
     losses = [state.advance()["loss"].item() for _ in range(12 if "norm" in name else 4)]
     assert losses[-1] < losses[0]
 

@@ -148,7 +148,7 @@ def dataset(levels: Tensor, source: Source) -> Dataset:
 
 
 class Loop:
-    """The loop.
+    """The loop, on a GPU if there is one.
 
     Args:
         model: The network.
@@ -159,14 +159,17 @@ class Loop:
     """
 
     def __init__(self, model: Peer, images: Dataset, batch: int, workers: int = 0, binary: bool = False) -> None:
-        self.model, self.binary, self.total = model.train(), binary, 0.0
-        self.loader: DataLoader = DataLoader(images, batch, shuffle=True, num_workers=workers)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model, self.binary, self.total = model.to(self.device).train(), binary, 0.0
+        pinned = self.device.type == "cuda"
+        self.loader: DataLoader = DataLoader(images, batch, shuffle=True, num_workers=workers, pin_memory=pinned)
         self.optimizer = Adam(model.parameters(), lr=1e-3)
         self.batches = self._endless()
 
     def _endless(self) -> Iterator[Tensor]:
         while True:
             for x, _ in self.loader:
+                x = x.to(self.device)
                 yield (torch.rand_like(x) < x).float() if self.binary else x
 
     def run(self, steps: int) -> float:

@@ -4,7 +4,7 @@ Both sides have the same layers, the same batch and the same math: grey images, 
 divergence, Adam. Where no option of ``vaescope train`` names a network, it is put together here as a user would do it,
 as a :class:`~vaescope.nets.Network` of one's own; the engine knows nothing of it.
 
-As a program it is one that :class:`bench.worker.Worker` asks: ``python -m bench.speed.contests NAME PRECISION``.
+As a program it is one that :class:`bench.worker.Worker` asks: ``python -m bench.speed.contests NAME PRECISION ROOT``.
 """
 
 import math
@@ -113,7 +113,9 @@ CONTESTS = {
 """Every network by its name."""
 
 
-def begin(contest: Contest, precision: str, root: str | None = None, data: str = "fashion-mnist") -> State:
+def begin(
+    contest: Contest, precision: str, root: str | None = None, data: str = "fashion-mnist", device: str = "auto"
+) -> State:
     """Our training of a network, before its first step.
 
     Args:
@@ -121,6 +123,7 @@ def begin(contest: Contest, precision: str, root: str | None = None, data: str =
         precision: What the engine multiplies in, as in a config.
         root: Where image sets are kept.
         data: Which of them.
+        device: Where to train, as in a config.
     """
     words = [
         "--data.name",
@@ -146,10 +149,10 @@ def products(begun: State) -> int:
 
 def main() -> None:
     """The process that trains."""
-    name, precision, *root = sys.argv[1:]
-    begun = begin(CONTESTS[name], precision, *root)
-    about = {"parameters": count(begun.model), "precision": begun.engine.precision}
-    train(begun, **about, flops=products(begun))
+    name, precision, root = sys.argv[1:]
+    flops = products(begin(CONTESTS[name], precision, root, device="cpu"))
+    begun = begin(CONTESTS[name], precision, root)
+    train(begun, parameters=count(begun.model), precision=begun.engine.precision, flops=flops)
 
 
 if __name__ == "__main__":

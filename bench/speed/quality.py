@@ -21,7 +21,7 @@ from bench.measure import RESULTS, ROOT, Asked, Quiet, Table, machine
 from bench.recipes import train
 from bench.speed.competitors import Peer, as_ours, deep, plain
 from bench.speed.contests import CONTESTS
-from bench.speed.throughput import kept_images, pythae_remedy, pythae_worker
+from bench.speed.throughput import kept_images, pythae_worker, unmeasured
 from bench.worker import Worker, WorkerError
 from vaescope.data.examples import Examples
 from vaescope.data.images import load
@@ -139,8 +139,7 @@ def _theirs(root: Path, asked: Asked, table: Table) -> dict[str, list[Point]]:
             try:
                 curves[name] = trained(rival, root, images, asked)
             except WorkerError as error:
-                remedy = pythae_remedy() if rival.names else ""
-                table.notes.append(f"{name} was not measured: {error}.{remedy}")
+                table.notes += unmeasured(name, error, bool(rival.names), table.notes)
     return curves
 
 
@@ -199,7 +198,7 @@ def shown(root: Path) -> Examples:
 
 def score(rival: Rival, weights: Path, test: Examples) -> float:
     """The test -ELBO of a competitor with the weights in a file, in nats per image."""
-    peer, found = rival.build(), torch.load(weights, weights_only=True)
+    peer, found = rival.build(), torch.load(weights, "cpu", weights_only=True)
     if rival.names:
         found = {
             f"{n}.{part}": found[f"{there}.{part}"] for n, there in rival.names.items() for part in ("weight", "bias")

@@ -64,9 +64,7 @@ def trainer(kind: str, levels: np.ndarray, folder: str) -> Any:
     config = VAEConfig(input_dim=levels.shape[1:], latent_dim=LATENT, reconstruction_loss="bce")
     parts = {"encoder": Encoder_Conv_VAE_MNIST(config), "decoder": Decoder_Conv_AE_MNIST(config)}
     model = VAE(config, **(parts if kind == "conv" else {}))
-    settings = BaseTrainerConfig(
-        output_dir=folder, per_device_train_batch_size=BATCH, learning_rate=1e-3, num_epochs=1, no_cuda=True
-    )
+    settings = BaseTrainerConfig(output_dir=folder, per_device_train_batch_size=BATCH, learning_rate=1e-3, num_epochs=1)
     images = BaseDataset(torch.from_numpy(levels).float() / 255, torch.zeros(len(levels)))
     made = BaseTrainer(model, images, training_config=settings)
     made.prepare_training()

@@ -7,7 +7,7 @@ is timed is all of a training step: getting the images, forward, backward, the o
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ COLUMNS = (
 
 NOTES = (
     "Ratio: time of a step of theirs over ours, the median of neighbouring blocks with its 95 % interval; above 1 ours "
-    "is faster. Theirs is float32.",
+    "is faster. Theirs is float32. All train on a GPU if there is one.",
     "As chosen: in the precision that `engine.precision: auto` takes on this machine; – where that is float32.",
     "% of matmul: the operations of all products of a step, counted in ours, over what a product of two matrices of "
     f"{SIDE}x{SIDE} in float32 reached in the same run.",
@@ -61,7 +61,7 @@ def measure(asked: Asked) -> list[Table]:
             try:
                 table.rows.append([name, *_row(name, contest, asked, root, images, table.data)])
             except WorkerError as error:
-                table.notes.append(f"{name} was not measured: {error}." + (pythae_remedy() if contest.pythae else ""))
+                table.notes += unmeasured(name, error, contest.pythae, table.notes)
     return [table]
 
 
@@ -73,12 +73,20 @@ def kept_images(root: str, folder: Path) -> Path:
     return folder / "images.npy"
 
 
-def pythae_remedy() -> str:
-    """How to have pythae measured, as the end of a note."""
-    return (
-        " pythae is installed with `pip install --no-deps pythae==0.1.2` and `pip install pydantic cloudpickle imageio "
+def unmeasured(name: str, error: WorkerError, pythae: bool, known: Sequence[str]) -> list[str]:
+    """What notes say of something that was not measured.
+
+    Args:
+        name: What.
+        error: Why not.
+        pythae: Whether it is pythae, of which is said how to install it.
+        known: What they say already.
+    """
+    remedy = (
+        "pythae is installed with `pip install --no-deps pythae==0.1.2` and `pip install pydantic cloudpickle imageio "
         f"scikit-learn scipy tqdm`, into this environment or into one whose interpreter the variable {PYTHAE} names."
     )
+    return [f"{name} was not measured: {error}.", *([remedy] if pythae and remedy not in known else [])]
 
 
 def pythae_worker(images: Path, *words: str) -> Worker:
@@ -110,7 +118,7 @@ def _row(name: str, contest: Contest, asked: Asked, root: str, images: Path, kep
         about = {way: worker.about for way, worker in workers.items()}
         steps = {way: steps_for(worker, long) for way, worker in workers.items()}
         ways = {way: partial(worker.seconds, steps[way]) for way, worker in workers.items()}
-        taken = interleaved(ways | {"matmul": matmul}, asked.blocks, asked)
+        taken = interleaved(ways | {"matmul": ceiling()}, asked.blocks, asked)
     each = {way: [seconds / steps.get(way, 1) for seconds in taken[way]] for way in taken}
     kept[name] = {"about": about, "seconds of a step": each}
     return cells(contest.batch, about, each)
@@ -125,7 +133,7 @@ def cells(batch: int, about: Mapping[str, Mapping[str, Any]], each: Mapping[str,
         each: The seconds of a step in every block, by the way, and of a product of matrices.
     """
     theirs = min((way for way in each if way.startswith("theirs")), key=lambda way: median(each[way]))
-    operations, ceiling = about["float32"]["flops"], 2 * SIDE**3 / median(each["matmul"])
+    operations, most = about["float32"]["flops"], 2 * SIDE**3 / median(each["matmul"])
 
     def speed(way: str) -> Cell:
         return batch / median(each[way]) if way in each else None
@@ -134,7 +142,7 @@ def cells(batch: int, about: Mapping[str, Mapping[str, Any]], each: Mapping[str,
         return str(ratio(each[theirs], each[way])) if way in each else None
 
     def share(way: str) -> Cell:
-        return 100 * operations / median(each[way]) / ceiling
+        return 100 * operations / median(each[way]) / most
 
     parameters = f"{about[theirs]['parameters']:,} / {about['float32']['parameters']:,}"
     first: list[Cell] = [
@@ -149,9 +157,14 @@ def cells(batch: int, about: Mapping[str, Mapping[str, Any]], each: Mapping[str,
     return [*first, share(theirs), share("float32")]
 
 
-def matmul() -> Tensor:
-    """The product whose speed is the ceiling."""
-    return torch.mm(_MATRIX, _MATRIX)
+def ceiling() -> Callable[[], None]:
+    """The product whose speed is the ceiling, where training takes place."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    matrix = torch.ones(SIDE, SIDE, device=device)
 
+    def multiply() -> None:
+        torch.mm(matrix, matrix)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
 
-_MATRIX = torch.ones(SIDE, SIDE)
+    return multiply
