@@ -90,8 +90,8 @@ class Contest:
     pythae: bool = False
 
 
-def _pictures(batch: int) -> list[list[str]]:
-    return [["plain", str(batch), "--source", "pictures", "--workers", str(workers)] for workers in (0, 1)]
+def _pictures(network: str, batch: int) -> list[list[str]]:
+    return [[network, str(batch), "--source", "pictures", "--workers", str(workers)] for workers in (0, 1)]
 
 
 def _flat(latent: int, network: Network) -> Flat:
@@ -101,10 +101,10 @@ def _flat(latent: int, network: Network) -> Flat:
 _PLAIN = _flat(20, MLP(width=400, encoder_blocks=0, decoder_blocks=0, activation="relu"))
 
 CONTESTS = {
-    "784-400-20": Contest(_PLAIN, 128, _pictures(128)),
-    "784-400-20, large batch": Contest(_PLAIN, 512, _pictures(512)),
-    "784-400-200-3, batch norm": Contest(_flat(3, Funnel()), 512, [["normed", "512"]]),
-    "five convolutions": Contest(_flat(3, DeepConv()), 512, [["deep", "512"]]),
+    "784-400-20": Contest(_PLAIN, 128, _pictures("plain", 128)),
+    "784-400-20, large batch": Contest(_PLAIN, 512, _pictures("plain", 512)),
+    "784-400-200-3, batch norm": Contest(_flat(3, Funnel()), 512, _pictures("normed", 512)),
+    "five convolutions": Contest(_flat(3, DeepConv()), 512, _pictures("deep", 512)),
     "pythae, default": Contest(
         _flat(16, MLP(width=512, encoder_blocks=0, decoder_blocks=0, activation="relu")), 100, [["mlp"]], pythae=True
     ),
