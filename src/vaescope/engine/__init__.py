@@ -2,6 +2,7 @@
 
 from vaescope.engine.engine import PLAIN, Engine, at_work, working
 from vaescope.engine.kernels import bernoulli_log_prob, normal_kl
+from vaescope.engine.light import light
 from vaescope.engine.memory import keep_freed
 from vaescope.engine.precision import Precision, capability, choose, products
 
@@ -14,6 +15,7 @@ __all__ = [
     "capability",
     "choose",
     "keep_freed",
+    "light",
     "normal_kl",
     "products",
     "working",
