@@ -13,6 +13,7 @@ from torch import Tensor
 from vaescope import checkpoint
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Target
+from vaescope.engine import at_work
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
 from vaescope.models import encode, reconstruct
@@ -174,9 +175,9 @@ class Recorder(Observer):
             self._take(state, self.average.take())
 
     def _take(self, state: State, terms: Mapping[str, float]) -> None:
-        model = state.model
-        latents = encode(model, self.encoded)
-        means = reconstruct(model, self.shown)
+        with at_work(state.engine):  # frames are seen, not scored: they may be as precise as training is
+            latents = encode(state.model, self.encoded)
+            means = reconstruct(state.model, self.shown)
         pictures = (self.target.pixels(means) * 255).round().to(torch.uint8)
         numbers = torch.tensor(
             [state.step, state.epoch, terms["distortion"], terms.get("rate", math.nan)], dtype=torch.float64
