@@ -175,7 +175,7 @@ def picture(path: Path, found: dict[str, dict[int, list[float]]]) -> None:
         figure.supylabel("milliseconds a step", fontsize=style.PRINT.text)
 
     body = style.drawn(draw, style.WIDTH, 1100)
-    footer = f"configs/main.yaml on generated images, one thing varied · {torch.get_num_threads()} threads"
+    footer = f"configs/main.yaml on generated images, one thing varied · threads: {torch.get_num_threads()}"
     style.save_page(path, body, title="How the time of a training step grows", footer=footer)
 
 
@@ -190,7 +190,8 @@ def panel(axes: Axes, series: Series, times: dict[int, list[float]]) -> None:
     level = np.log(middles[-len(ends) :]).mean() - fitted * np.log(ends).mean()
     axes.plot(ends, np.exp(level) * ends**fitted, color=style.CLASSES[2], linewidth=4, label="fit of the upper half")
     axes.set(xscale="log", yscale="log")
-    axes.set_title(f"exponent {fitted:.2f}".replace("-", "−"), fontsize=style.PRINT.small, color=style.CLASSES[2])
+    words = f"exponent {fitted:.2f}, tends to {series.expected:g}".replace("-", "−")
+    axes.set_title(words, fontsize=style.PRINT.small, color=style.CLASSES[2])
     axes.set_xlabel(series.unit, fontsize=style.PRINT.small)
     axes.set_xticks([sizes[0], sizes[-1]], [f"{size:,}" for size in (sizes[0], sizes[-1])])
     axes.minorticks_off()
