@@ -14,11 +14,11 @@ the other: the median over pairs of neighbouring blocks, with their quartiles. A
 import argparse
 import os
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from bench import worker
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,15 +28,10 @@ def work(words: Sequence[str]) -> None:
     from bench.measure import state
 
     _, begun = state(words)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        start = time.perf_counter()
-        for _ in range(int(line)):
-            begun.advance()
-        print(time.perf_counter() - start, flush=True)
+    worker.train(begun)
 
 
-class Worker:
+class Worker(worker.Worker):
     """The process of one tree that trains.
 
     Args:
@@ -45,28 +40,8 @@ class Worker:
     """
 
     def __init__(self, tree: Path, words: Sequence[str]) -> None:
-        command = [sys.executable, "-m", "bench.against", "--work", *words]
-        paths = os.environ | {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{ROOT}"}
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=paths, cwd=tree
-        )
-        if self._line() != "ready":
-            raise SystemExit(f"{tree} cannot train with {' '.join(words)}")
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def seconds(self, steps: int) -> float:
-        """How long so many further steps take."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        return float(self._line())
-
-    def end(self) -> None:
-        """Ends the process."""
-        self.process.communicate()
+        paths = {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{ROOT}"}
+        super().__init__(["-m", "bench.against", "--work", *words], environment=paths, folder=tree)
 
 
 def main() -> None:
@@ -81,12 +56,12 @@ def main() -> None:
     words = ["--config", str(Path(asked.config).resolve())]
     words += ["--data.root", str(Path(asked.data_root).resolve())] if asked.data_root else []
     here, there = (Worker(tree, words) for tree in (ROOT, asked.other.resolve()))
-    for worker in (here, there):
-        worker.seconds(asked.steps)  # the first steps allocate memory
+    for tree in (here, there):
+        tree.seconds(asked.steps)  # the first steps allocate memory
     pairs = []
     for block in range(asked.blocks):
         order = (here, there) if block % 2 == 0 else (there, here)
-        took = {worker: worker.seconds(asked.steps) for worker in order}
+        took = {tree: tree.seconds(asked.steps) for tree in order}
         pairs.append((took[here], took[there]))
     ratios = [other / this for this, other in pairs]
     low, middle, high = statistics.quantiles(ratios, n=4)

@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -246,18 +246,20 @@ def settings_of(words: Sequence[str]) -> Any:
     return build(made, parsed)
 
 
-def state(words: Sequence[str], root: str | None = None) -> tuple[Any, Any]:
+def state(words: Sequence[str], root: str | None = None, model: Any = None) -> tuple[Any, Any]:
     """A config and the state before its first step, as ``vaescope train`` would begin it.
 
     Args:
         words: Options of the command line, such as ``--config configs/main.yaml``.
         root: Where image sets are kept, if not where the options say.
+        model: An architecture in place of the one that the options choose, such as one that no option names.
     """
     import torch
 
     from vaescope.experiment import begin
 
     settings = settings_of([*words, *(["--data.root", root] if root else [])])
+    settings = settings if model is None else replace(settings, model=model)
     device = settings.trainer.find_device()
     begun = begin(settings, settings.data.load(lambda line: None), device)
     begun.model.train()

@@ -272,7 +272,8 @@ def binarise(images: Tensor, noise: torch.Generator) -> Tensor:
     words = torch.empty(math.ceil(images.numel() / 4), dtype=torch.int64, device=images.device)
     uniform = words.random_(-(2**63), None, generator=noise).view(torch.int16)[: images.numel()]
     if images.dtype == torch.uint8:
-        threshold = images.to(torch.int16) * 257 - 32768  # 16-bit numbers are signed here: -32768 ... 32767
+        threshold = images.to(torch.int16).mul_(257).sub_(32768)  # 16-bit numbers are signed here: -32768 ... 32767
     else:
         threshold = (images.to(torch.int32) - 32768).to(torch.int16)
-    return (uniform.clamp_(max=32766).view(images.shape) < threshold).float()
+    values = torch.empty(images.shape, device=images.device)
+    return torch.lt(uniform.clamp_(max=32766).view(images.shape), threshold, out=values)  # without a mask between

@@ -22,22 +22,17 @@ from torch.nn.functional import softplus
 class _BernoulliLogProb(Function):
     """Of logits and values with one shape (N, D) to sums with shape (N,)."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(logits: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
         return torch.linalg.vecdot(logits, x) - softplus(logits).sum(-1)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
         logits, x = ctx.saved_tensors
-        (gradient,) = (g.unsqueeze(-1) for g in gradients)
-        of_logits = (x - logits.sigmoid()) * gradient if ctx.needs_input_grad[0] else None
-        return of_logits, logits * gradient if ctx.needs_input_grad[1] else None
+        each = gradients[0].unsqueeze(-1)
+        of_logits = (x - logits.sigmoid()) * each if ctx.needs_input_grad[0] else None
+        return of_logits, logits * each if ctx.needs_input_grad[1] else None
 
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor, ndims: int) -> Tensor:
@@ -59,16 +54,11 @@ def bernoulli_log_prob(logits: Tensor, x: Tensor, ndims: int) -> Tensor:
 class _NormalKL(Function):
     """Of two pairs of means and scales with one shape (*B, D) to sums with shape (*B,)."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(loc: Tensor, scale: Tensor, prior_loc: Tensor, prior_scale: Tensor) -> Tensor:
+    def forward(ctx: Any, loc: Tensor, scale: Tensor, prior_loc: Tensor, prior_scale: Tensor) -> Tensor:
+        ctx.save_for_backward(loc, scale, prior_loc, prior_scale)
         r, t = scale / prior_scale, (loc - prior_loc) / prior_scale
         return torch.addcmul(r.log().add_(0.5), r, r, value=-0.5).addcmul_(t, t, value=-0.5).sum(-1).neg_()
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
