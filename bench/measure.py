@@ -135,12 +135,17 @@ def interleaved(ways: Mapping[str, Callable[[], object]], blocks: int, asked: As
     return seconds
 
 
-def ratio(other: Sequence[float], ours: Sequence[float], draws: int = 10_000) -> Ratio:
+def ratio(other: Sequence[float], ours: Sequence[float]) -> Ratio:
     """How many times as long the other way takes, from seconds in neighbouring blocks."""
-    pairs = np.asarray(other) / np.asarray(ours)
-    picks = np.random.default_rng(0).integers(0, len(pairs), (draws, len(pairs)))
-    low, high = np.quantile(np.median(pairs[picks], axis=1), (0.025, 0.975))
-    return Ratio(float(np.median(pairs)), float(low), float(high))
+    return middle(np.asarray(other) / np.asarray(ours))
+
+
+def middle(values: Sequence[float] | np.ndarray, draws: int = 10_000) -> Ratio:
+    """The median over blocks of what was found in each, with its interval: 95 % by bootstrap."""
+    found = np.asarray(values)
+    picks = np.random.default_rng(0).integers(0, len(found), (draws, len(found)))
+    low, high = np.quantile(np.median(found[picks], axis=1), (0.025, 0.975))
+    return Ratio(float(np.median(found)), float(low), float(high))
 
 
 def median(values: Sequence[float]) -> float:
@@ -225,6 +230,22 @@ def machine() -> dict[str, Any]:
     }
 
 
+def settings_of(words: Sequence[str]) -> Any:
+    """A config, as ``vaescope train`` would take it.
+
+    Args:
+        words: Options of the command line, such as ``--config configs/main.yaml``.
+    """
+    from vaescope.config import build, parse
+    from vaescope.request import parser
+
+    made = parser()
+    parsed = parse(made, words)
+    for name in ("out", "resume", "json", "skip_bad"):
+        parsed.pop(name)
+    return build(made, parsed)
+
+
 def state(words: Sequence[str], root: str | None = None, model: Any = None) -> tuple[Any, Any]:
     """A config and the state before its first step, as ``vaescope train`` would begin it.
 
@@ -235,15 +256,9 @@ def state(words: Sequence[str], root: str | None = None, model: Any = None) -> t
     """
     import torch
 
-    from vaescope.config import build, parse
     from vaescope.experiment import begin
-    from vaescope.request import parser
 
-    made = parser()
-    parsed = parse(made, [*words, *(["--data.root", root] if root else [])])
-    for name in ("out", "resume", "json", "skip_bad"):
-        parsed.pop(name)
-    settings = build(made, parsed)
+    settings = settings_of([*words, *(["--data.root", root] if root else [])])
     settings = settings if model is None else replace(settings, model=model)
     device = settings.trainer.find_device()
     begun = begin(settings, settings.data.load(lambda line: None), device)

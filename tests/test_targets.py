@@ -8,7 +8,7 @@ import torch
 
 from vaescope.data.batches import Batches
 from vaescope.data.images import ImageSet
-from vaescope.data.targets import TARGETS, Binary, Target, binarise, irreducible_entropy
+from vaescope.data.targets import TARGETS, Binary, Target, binarise, irreducible_entropy, tossed
 from vaescope.errors import UsageError
 
 
@@ -55,6 +55,16 @@ def test_a_target_gives_values_in_its_interval_and_pixels_back(name: str, images
         assert set(values.unique().tolist()) == {low, high}
     else:
         assert torch.allclose(target.pixels(values) * 255, grey.float(), atol=1e-3)
+
+
+@pytest.mark.parametrize(("top", "kind"), [(255, np.uint8), (65_535, np.uint16)])
+def test_tosses_are_numpys_binomials_number_for_number(top: int, kind: type[np.unsignedinteger]) -> None:
+    random = np.random.default_rng(0)
+    levels = np.concatenate([np.arange(top + 1), random.integers(0, top + 1, 2**19 - top - 1), np.zeros(2**18)])
+    levels = random.permutation(levels).astype(kind).reshape(-1, 64)
+    ours, numpys = np.random.RandomState(3), np.random.RandomState(3)
+    assert (tossed(ours, levels, top) == numpys.binomial(1, levels / top)).all()
+    assert ours.random_sample() == numpys.random_sample()  # both have taken as many
 
 
 def test_evaluation_draws_are_numpys_of_seed_777(images: ImageSet) -> None:

@@ -18,10 +18,11 @@ from vaescope.data.dataset import ImageData
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.doctor import Doctor
+from vaescope.engine import Engine
 from vaescope.errors import RunError, UsageError
 from vaescope.experiment import begin
 from vaescope.metrics import average, negative_elbo
-from vaescope.models import Flat, aside
+from vaescope.models import Flat, aside, encode
 from vaescope.nets import MLP, Conv, Network
 from vaescope.objectives import ELBO, Objective, Terms
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, frame_steps, read_lines
@@ -74,6 +75,21 @@ def watchers(folder: Path, images: ImageSet) -> tuple[Doctor, MetricsLog, Record
     log = MetricsLog(folder / "metrics.jsonl", 7, doctor.numbers)
     recorder = Recorder(9, shown, shown[:4], ImageData().target)
     return doctor, log, recorder, Checkpointer(folder / "checkpoints", 3, [doctor, log, recorder])
+
+
+def test_frames_are_as_precise_as_training_and_no_more(images: ImageSet) -> None:
+    shown = validation(images)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        state = begin(replace(settings(), engine=Engine(precision)), images, torch.device("cpu"))
+        recorder = Recorder(9, shown, shown[:4], ImageData().target)
+        recorder.validated(state, {"distortion": 0.0, "rate": 0.0})
+        found[precision] = recorder.memory()
+    exact, rounded = (found[name]["latents"].float() for name in ("float32", "bfloat16"))
+    torch.testing.assert_close(exact[0], encode(state.model, shown), atol=1e-3, rtol=1e-3)  # half precision keeps them
+    assert 0 < (exact - rounded).abs().max() < 0.03 * exact.std()  # 8 bits of products: three times 2 ** -7
+    pixels = (found[name]["pictures"].int() for name in ("float32", "bfloat16"))
+    assert torch.stack([*pixels]).diff(dim=0).abs().max() <= 3
 
 
 def test_two_runs_of_one_seed_are_bit_identical(images: ImageSet) -> None:

@@ -8,19 +8,21 @@ classes, ``class_path`` names it and ``init_args`` holds its arguments.
 import inspect
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from vaescope.choices import KINDS, check_choice, choices, complete, components, unknown, unknown_key
 from vaescope.data.dataset import ImageData
-from vaescope.engine import Engine
+from vaescope.engine import Engine, light
 from vaescope.errors import UsageError
 from vaescope.models import Architecture, Flat
 from vaescope.objectives import ELBO, Objective
@@ -99,11 +101,22 @@ def build(parser: ArgumentParser, parsed: Namespace) -> Config:
     """Builds the parts that parsed arguments describe."""
     try:
         built = parser.instantiate(parsed)
+        built.trainer = replace(built.trainer, optimizer=optimizer_of(parsed.trainer.optimizer))
         return Config(**{name: built[name] for name in Config.__dataclass_fields__})
     except UsageError:
         raise
     except (TypeError, ValueError, ArgumentError) as error:
         raise UsageError(explain(parser, str(error))) from None
+
+
+def optimizer_of(spec: Namespace) -> Callable[[Iterable[Parameter]], Optimizer]:
+    """From parameters to the optimizer that a config names, without the second that importing torch's takes.
+
+    Args:
+        spec: Its ``class_path`` and its ``init_args``.
+    """
+    kind = choices(Optimizer)[spec.class_path.split(".")[-1]]
+    return partial(light(kind), **vars(spec.get("init_args") or Namespace()))
 
 
 def check_words(words: Sequence[str]) -> list[Path]:

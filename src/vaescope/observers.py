@@ -15,7 +15,7 @@ from torch import Tensor
 from vaescope import checkpoint
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Target
-from vaescope.engine import bring
+from vaescope.engine import at_work, bring
 from vaescope.engine.recorded import ROWS
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
@@ -211,13 +211,10 @@ class Recorder(Observer):
         def pictures(x: Tensor, context: Tensor | None) -> Tensor:
             return (self.target.pixels(reconstruct(x, context)) * 255).round().to(torch.uint8)
 
-        self.coming.append(
-            {
-                "numbers": numbers,
-                "latents": looked(state.model, lambda x, context: encode(x, context).half(), self.encoded),
-                "pictures": looked(state.model, pictures, self.shown),
-            }
-        )
+        with at_work(state.engine):  # frames are seen, not scored: they may be as precise as training is
+            latents = looked(state.model, lambda x, context: encode(x, context).half(), self.encoded)
+            shown = looked(state.model, pictures, self.shown)
+        self.coming.append({"numbers": numbers, "latents": latents, "pictures": shown})
         if state.batches.device.type == "cpu":  # else the next steps need not wait for it
             self._arrive()
 

@@ -20,7 +20,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -133,15 +133,20 @@ class Binary(Target):
     def evaluation(self, splits: Sequence[Rows]) -> list[Examples]:
         """The same binary values on every machine: numpy's binomial draws, split after split, from seed 777."""
         source = np.random.RandomState(FIXED_DRAW_SEED)
-        return [self._drawn(images, lambda greys: source.binomial(1, greys)) for images in splits]
+        return [self._drawn(images, lambda levels: tossed(source, levels, self.top)) for images in splits]
 
     def alone(self, images: Rows) -> Examples:
         """Of each image a draw from random numbers that are a hash of it."""
-        return self._drawn(images, lambda greys: uniforms(greys, greys.shape[1], "binary") < greys)
+
+        def draw(levels: np.ndarray) -> np.ndarray:
+            greys = levels / self.top
+            return uniforms(greys, greys.shape[1], "binary") < greys
+
+        return self._drawn(images, draw)
 
     def _drawn(self, images: Rows, draw: Callable[[np.ndarray], np.ndarray]) -> Examples:
-        """Binary values, drawn from rows of greys in [0, 1] and kept as single bits."""
-        parts = [np.packbits(draw(part.flatten(1).numpy() / self.top), axis=1) for part in chunks(images)]
+        """Binary values, drawn from rows of levels and kept as single bits."""
+        parts = [np.packbits(draw(part.flatten(1).numpy()), axis=1) for part in chunks(images)]
         return Examples(torch.from_numpy(np.concatenate(parts)), view=partial(unpacked, shape=images.shape[1:]))
 
     def floor(self, images: Rows) -> float:
@@ -192,6 +197,37 @@ class Centred(Whole):
 
 
 TARGETS: dict[TargetName, type[Target]] = {"binary": Binary, "grey": Grey, "centred": Centred}
+
+
+def tossed(source: np.random.RandomState, levels: np.ndarray, top: int) -> np.ndarray:
+    """``source.binomial(1, levels / top)``, number for number, several times as fast.
+
+    Numpy inverts the distribution, one pixel after the other: it compares a uniform number with the probability of the
+    likelier outcome. That stream is frozen for good, and pixels have few levels, so that each probability is computed
+    once and all pixels are compared together.
+
+    Args:
+        source: Where random numbers come from.
+        levels: Any numbers from 0 to ``top``.
+        top: The level of white.
+
+    References:
+        | Random Number Generator Policy (NEP 19)
+        | https://numpy.org/neps/nep-0019-rng-policy.html
+    """
+    likelier, white = _outcomes(top)
+    return (source.random_sample(levels.shape) > likelier[levels]) ^ white[levels]
+
+
+@cache
+def _outcomes(top: int) -> tuple[np.ndarray, np.ndarray]:
+    """For every level the probability of the likelier outcome, and whether that is white; both with shape (top + 1,).
+
+    The probability is ``exp(log(q))``, not q: so numpy's inversion begins, and the last bit counts.
+    """
+    rarer = [min(level / top, 1.0 - level / top) for level in range(top + 1)]
+    likelier = [math.exp(math.log(1.0 - p)) for p in rarer]
+    return np.array(likelier), np.arange(top + 1) > top / 2
 
 
 def unpacked(bits: Tensor, shape: Sequence[int]) -> Tensor:
