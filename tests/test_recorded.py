@@ -23,10 +23,8 @@ from vaescope import checkpoint
 from vaescope.config import Config
 from vaescope.data.dataset import ImageData
 from vaescope.data.images import ImageSet
-from vaescope.engine import Carrier, Engine, Recorded, Share, at_work, bring
-from vaescope.engine import recorded as module
+from vaescope.engine import Carrier, Engine, Share, at_work, bring
 from vaescope.engine.compiled import Compiled
-from vaescope.engine.recorded import WARM_UP, Kept
 from vaescope.experiment import begin
 from vaescope.metrics import average
 from vaescope.models import Flat
@@ -48,6 +46,8 @@ from vaescope.objectives import (
 from vaescope.observers import Average, MetricsLog, read_lines
 from vaescope.run import validation_examples
 from vaescope.training import Observer, State, Trainer, fit
+from vaescope.training import recorded as module
+from vaescope.training.recorded import WARM_UP, Kept, Recorded
 
 CPU = torch.device("cpu")
 

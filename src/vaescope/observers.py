@@ -16,12 +16,11 @@ from vaescope import checkpoint
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Target
 from vaescope.engine import at_work, bring
-from vaescope.engine.recorded import ROWS
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
 from vaescope.models import encoding, looked, reconstruction
 from vaescope.objectives import Terms
-from vaescope.training import Observer, State
+from vaescope.training import ROWS, Observer, State
 
 
 class Average:

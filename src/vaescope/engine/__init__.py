@@ -7,16 +7,14 @@ from vaescope.engine.kernels import bernoulli_log_prob, normal_kl
 from vaescope.engine.light import light
 from vaescope.engine.memory import keep_freed
 from vaescope.engine.precision import Precision, capability, choose, products
-from vaescope.engine.recorded import Kept, Recorded, Share
+from vaescope.engine.share import Share
 
 __all__ = [
     "LONG",
     "PLAIN",
     "Carrier",
     "Engine",
-    "Kept",
     "Precision",
-    "Recorded",
     "Share",
     "at_work",
     "bernoulli_log_prob",

@@ -25,8 +25,6 @@ from vaescope.engine import (
     LONG,
     PLAIN,
     Engine,
-    Kept,
-    Recorded,
     Share,
     at_work,
     choose,
@@ -38,6 +36,7 @@ from vaescope.errors import RunError, UsageError
 from vaescope.metrics import average
 from vaescope.models import VAE
 from vaescope.objectives import Objective, Schedule, Terms, WarmupDecay, arrival
+from vaescope.training.recorded import Kept, Recorded
 
 ADAMW: dict[str, Any] = {"lr": 0.005, "betas": (0.9, 0.99)}
 """The settings of the optimizer that a config gets if it names none: AdamW."""
@@ -254,7 +253,7 @@ class State:
 
         Returns:
             The terms of the batch before it: scalars on the device, which may be written anew after
-            :data:`~vaescope.engine.recorded.ROWS` steps. Who needs them longer takes a copy.
+            :data:`~vaescope.training.recorded.ROWS` steps. Who needs them longer takes a copy.
         """
         self.prepare()
         terms = None if self.recorded is None else self.recorded.step(self)

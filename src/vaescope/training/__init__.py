@@ -1,0 +1,18 @@
+"""Training: one loop for every model and objective, and steps that are recorded once and replayed."""
+
+from vaescope.training.loop import ADAMW, Observer, Outcome, Player, State, Trainer, fit, put
+from vaescope.training.recorded import ROWS, Kept, Recorded
+
+__all__ = [
+    "ADAMW",
+    "ROWS",
+    "Kept",
+    "Observer",
+    "Outcome",
+    "Player",
+    "Recorded",
+    "State",
+    "Trainer",
+    "fit",
+    "put",
+]
