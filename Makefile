@@ -1,6 +1,6 @@
 # Two commands do everything: `make train` and `make test`. Each makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help train data evaluate report explore web test test-all lint format clean
+.PHONY: help train data evaluate report explore bench web test test-all lint format clean
 
 PYTHON ?= python3
 CONFIG ?= configs/main.yaml
@@ -27,6 +27,9 @@ report: .venv/installed ## write RUN/report.html: everything about that run on o
 
 explore: .venv/installed ## write RUN/explorer.html, a page in which the model runs, and show it
 	$(BIN)/vaescope explore $(RUN) --open $(ARGS)
+
+bench: .venv/installed-dev ## measure speed on a quiet machine, ARGS="throughput startup" for some of it (docs/speed.md)
+	$(BIN)/python -m bench --data-root data $(ARGS)
 
 web: web/node_modules/.package-lock.json ## build the page of `vaescope explore` from its sources (needs node)
 	cd web && npm run --silent check && node build.mjs
