@@ -207,6 +207,14 @@ def test_the_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert precision.capability() == found
 
 
+def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VAESCOPE_CACHE", str(tmp_path / "file"))
+    found = precision.capability()
+    monkeypatch.setattr(precision, "_measured", lambda: pytest.fail("measured again"))
+    assert precision.capability() == found
+
+
 def test_measuring_leaves_random_numbers_as_they_were() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
