@@ -1,5 +1,6 @@
 """Optimizers without torch's compiler make the same steps, to the last bit."""
 
+import pickle
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn, optim
 
+from bench.measure import settings_of
 from vaescope.engine import light
 
 SETTINGS = [
@@ -58,6 +60,14 @@ def test_its_name_is_the_kinds_own_and_the_kind_is_as_it_was() -> None:
     assert issubclass(light(optim.AdamW), optim.AdamW)
     assert light(optim.AdamW) is light(optim.AdamW)
     assert optim.AdamW.step is step
+
+
+def test_a_config_can_be_pickled() -> None:
+    kept = pickle.dumps(settings_of(["--trainer.optimizer", "SGD", "--trainer.optimizer.lr", "0.5"]))
+    settings = pickle.loads(kept)  # noqa: S301
+    optimizer = settings.trainer.optimizer([nn.Parameter(torch.zeros(3))])
+    assert type(optimizer) is light(optim.SGD)
+    assert optimizer.param_groups[0]["lr"] == 0.5
 
 
 FIRST_STEP = """
