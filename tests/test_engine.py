@@ -15,7 +15,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from vaescope import checkpoint
+from vaescope import checkpoint, experiment
 from vaescope.config import Config
 from vaescope.data.batches import Batches
 from vaescope.data.dataset import ImageData
@@ -250,6 +250,20 @@ def test_a_resumed_run_goes_on_in_its_own_precision(
     checkpoint.restore(path, resumed)
     resumed.model.train()
     assert first + [resumed.advance()["loss"].item() for _ in range(7)] == whole
+
+
+def test_a_resumed_run_says_what_it_multiplies_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(experiment, "conclude", lambda *_: None)
+    auto, folder = config(precision="auto"), tmp_path / "run"
+    remember(monkeypatch, tmp_path, 2.0)
+    experiment.train(auto, "", folder, report=told.append, interrupted=lambda: True)
+    remember(monkeypatch, tmp_path, 0.5)
+    experiment.train(auto, "", folder, resume=True, report=told.append)
+    assert [line for line in told if "multiplies" in line] == [
+        "training multiplies in bfloat16, in which this machine is faster (engine.precision)",
+        "training multiplies in bfloat16, as it did before (engine.precision)",
+    ]
 
 
 def test_a_checkpoint_of_another_precision_is_refused(images: ImageSet, tmp_path: Path) -> None:
