@@ -297,6 +297,11 @@ def test_freed_memory_is_kept_where_the_c_library_can() -> None:
     assert keep_freed() == keep_freed()
 
 
+def test_tf32_is_refused_where_it_would_change_nothing(images: ImageSet) -> None:
+    with pytest.raises(UsageError, match=r"engine\.precision is tf32, in which only GPUs multiply: use auto"):
+        begin(config(precision="tf32"), images, torch.device("cpu"))
+
+
 def test_reading_ahead_is_refused_below_zero() -> None:
     with pytest.raises(UsageError, match=r"engine\.read_ahead is -1: give a whole number of at least 0"):
         Engine(read_ahead=-1)
