@@ -391,6 +391,18 @@ def test_tf32_holds_in_a_step_only() -> None:
     assert torch.backends.cuda.matmul.allow_tf32 == before
 
 
+@pytest.mark.skipif(not hasattr(torch.backends, "fp32_precision"), reason="torch has no newer switch")
+def test_the_newer_switch_of_torch_is_left_as_it_is() -> None:
+    matmul = torch.backends.cuda.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"
+    try:
+        with at_work(Engine("tf32")):
+            assert matmul.fp32_precision == "tf32"
+        assert matmul.fp32_precision == "tf32"
+    finally:
+        matmul.fp32_precision = before
+
+
 # What only a GPU does, asked of stand-ins
 
 

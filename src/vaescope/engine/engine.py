@@ -90,11 +90,18 @@ def at_work(engine: Engine, nets: Mapping[nn.Module, Net] = NONE) -> Iterator[No
 def tensor_cores() -> Iterator[None]:
     """Within the block torch multiplies in TF32 on GPUs. The switch is one of the whole process, and is put back: what
     is validated and reported is computed as torch is set outside.
+
+    Torch has newer switches, too, beside which these cannot be read: who has set those has chosen, and it stays so.
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = True
+    try:
+        before = matmul.allow_tf32, cudnn.allow_tf32
+    except RuntimeError:
+        before = None
+    if before is not None:
+        matmul.allow_tf32 = cudnn.allow_tf32 = True
     try:
         yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        if before is not None:
+            matmul.allow_tf32, cudnn.allow_tf32 = before
