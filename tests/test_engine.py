@@ -35,6 +35,7 @@ from vaescope.priors import NormalMixture, StandardNormal
 from vaescope.training import State, Trainer, fit
 
 Tiny = Callable[..., VAE]
+PRECISIONS = ("float32", "bfloat16")
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -274,6 +275,12 @@ def test_a_checkpoint_of_another_precision_is_refused(images: ImageSet, tmp_path
     file.write_text(file.read_text().replace('"float32"', '"float8"'))
     with pytest.raises(UsageError, match=r"cannot be resumed from \(precision is float8\)"):
         checkpoint.restore(path, begin(config(), images, torch.device("cpu")))
+
+
+def test_what_a_network_gives_has_the_type_of_what_it_is_given() -> None:
+    for dtype in (torch.float32, torch.float64):
+        net = torch.nn.Linear(5, 3, dtype=dtype)
+        assert all(precision.products(net, torch.ones(2, 5, dtype=dtype), p).dtype == dtype for p in PRECISIONS)
 
 
 def test_a_run_in_half_precision_is_bit_identical_when_repeated(images: ImageSet) -> None:

@@ -41,7 +41,7 @@ BLOCKS = 8
 
 
 def products(net: nn.Module, x: Tensor, precision: str) -> Tensor:
-    """What a network makes of ``x``, with its products of matrices in some precision, as float32.
+    """What a network makes of ``x``, with its products of matrices in some precision, in the type of ``x``.
 
     Args:
         net: The network.
@@ -52,7 +52,7 @@ def products(net: nn.Module, x: Tensor, precision: str) -> Tensor:
         return faster(net)(x)
     # a weight is used once in the block, and no cache of it may be filled while a step is recorded
     with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
-        return faster(net)(x).float()
+        return faster(net)(x).to(x.dtype)
 
 
 def choose(net: nn.Module, device: torch.device) -> Precision:
