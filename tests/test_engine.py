@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,17 @@ from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.data.rows import Mapped
 from vaescope.data.targets import Binary
-from vaescope.engine import PLAIN, Engine, at_work, bernoulli_log_prob, keep_freed, normal_kl, precision, working
+from vaescope.engine import (
+    PLAIN,
+    Engine,
+    at_work,
+    bernoulli_log_prob,
+    keep_freed,
+    memory,
+    normal_kl,
+    precision,
+    working,
+)
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
 from vaescope.families import Gaussian
@@ -307,6 +318,20 @@ def test_freed_memory_is_kept_where_the_c_library_can() -> None:
 def test_tf32_is_refused_where_it_would_change_nothing(images: ImageSet) -> None:
     with pytest.raises(UsageError, match=r"engine\.precision is tf32, in which only GPUs multiply: use auto"):
         begin(config(precision="tf32"), images, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(1 << 30, [1 << 30]), (1 << 25, [1 << 30, 1 << 25])])
+def test_older_c_libraries_keep_smaller_blocks(monkeypatch: pytest.MonkeyPatch, most: int, sizes: list[int]) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def mallopt(which: int, value: int) -> bool:
+        asked.append((which, value))
+        return which == memory.TRIM_THRESHOLD or value <= most
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    assert keep_freed.__wrapped__()
+    assert asked == [(memory.MMAP_THRESHOLD, size) for size in sizes] + [(memory.TRIM_THRESHOLD, 2**31 - 1)]
 
 
 def test_reading_ahead_is_refused_below_zero() -> None:
