@@ -74,12 +74,14 @@ FIRST_STEP = """
 import sys
 from bench.measure import settings_of
 from vaescope.experiment import begin
-settings = settings_of(["--data.name", "sample", "--trainer.batch_size", "16", "--engine.precision", "float32"])
+settings = settings_of(["--data.name", "sample", "--trainer.batch_size", "16", "--engine.precision", "float32", *WORDS])
 state = begin(settings, settings.data.load(), settings.trainer.find_device())
 state.advance()
 sys.exit("torch._dynamo" in sys.modules and settings.engine.compile != "always")
 """
 
 
-def test_the_first_step_imports_no_compiler() -> None:
-    assert subprocess.run([sys.executable, "-c", FIRST_STEP], timeout=120).returncode == 0
+@pytest.mark.parametrize("words", [[], ["--objective", "FactorVAE"]], ids=["alone", "with a critic"])
+def test_the_first_step_imports_no_compiler(words: list[str]) -> None:
+    program = FIRST_STEP.replace("*WORDS", f"*{words}")
+    assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0
