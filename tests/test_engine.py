@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from vaescope import checkpoint
+from vaescope import checkpoint, experiment
 from vaescope.config import Config
 from vaescope.data.batches import Batches
 from vaescope.data.dataset import ImageData
@@ -23,7 +24,17 @@ from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.data.rows import Mapped
 from vaescope.data.targets import Binary
-from vaescope.engine import PLAIN, Engine, at_work, bernoulli_log_prob, keep_freed, normal_kl, precision, working
+from vaescope.engine import (
+    PLAIN,
+    Engine,
+    at_work,
+    bernoulli_log_prob,
+    keep_freed,
+    memory,
+    normal_kl,
+    precision,
+    working,
+)
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
 from vaescope.families import Gaussian
@@ -35,6 +46,7 @@ from vaescope.priors import NormalMixture, StandardNormal
 from vaescope.training import State, Trainer, fit
 
 Tiny = Callable[..., VAE]
+PRECISIONS = ("float32", "bfloat16")
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -207,6 +219,14 @@ def test_the_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert precision.capability() == found
 
 
+def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VAESCOPE_CACHE", str(tmp_path / "file"))
+    found = precision.capability()
+    monkeypatch.setattr(precision, "_measured", lambda: pytest.fail("measured again"))
+    assert precision.capability() == found
+
+
 def test_measuring_leaves_random_numbers_as_they_were() -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
@@ -244,6 +264,20 @@ def test_a_resumed_run_goes_on_in_its_own_precision(
     assert first + [resumed.advance()["loss"].item() for _ in range(7)] == whole
 
 
+def test_a_resumed_run_says_what_it_multiplies_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(experiment, "conclude", lambda *_: None)
+    auto, folder = config(precision="auto"), tmp_path / "run"
+    remember(monkeypatch, tmp_path, 2.0)
+    experiment.train(auto, "", folder, report=told.append, interrupted=lambda: True)
+    remember(monkeypatch, tmp_path, 0.5)
+    experiment.train(auto, "", folder, resume=True, report=told.append)
+    assert [line for line in told if "multiplies" in line] == [
+        "training multiplies in bfloat16, in which this machine is faster (engine.precision)",
+        "training multiplies in bfloat16, as it did before (engine.precision)",
+    ]
+
+
 def test_a_checkpoint_of_another_precision_is_refused(images: ImageSet, tmp_path: Path) -> None:
     _, state = trained(config(), images)
     state.keep_best(1.0)
@@ -252,6 +286,12 @@ def test_a_checkpoint_of_another_precision_is_refused(images: ImageSet, tmp_path
     file.write_text(file.read_text().replace('"float32"', '"float8"'))
     with pytest.raises(UsageError, match=r"cannot be resumed from \(precision is float8\)"):
         checkpoint.restore(path, begin(config(), images, torch.device("cpu")))
+
+
+def test_what_a_network_gives_has_the_type_of_what_it_is_given() -> None:
+    for dtype in (torch.float32, torch.float64):
+        net = torch.nn.Linear(5, 3, dtype=dtype)
+        assert all(precision.products(net, torch.ones(2, 5, dtype=dtype), p).dtype == dtype for p in PRECISIONS)
 
 
 def test_a_run_in_half_precision_is_bit_identical_when_repeated(images: ImageSet) -> None:
@@ -273,6 +313,25 @@ def test_fitting_in_half_precision_learns_as_well(images: ImageSet) -> None:
 def test_freed_memory_is_kept_where_the_c_library_can() -> None:
     assert keep_freed() in (True, False)
     assert keep_freed() == keep_freed()
+
+
+def test_tf32_is_refused_where_it_would_change_nothing(images: ImageSet) -> None:
+    with pytest.raises(UsageError, match=r"engine\.precision is tf32, in which only GPUs multiply: use auto"):
+        begin(config(precision="tf32"), images, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(1 << 30, [1 << 30]), (1 << 25, [1 << 30, 1 << 25])])
+def test_older_c_libraries_keep_smaller_blocks(monkeypatch: pytest.MonkeyPatch, most: int, sizes: list[int]) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def mallopt(which: int, value: int) -> bool:
+        asked.append((which, value))
+        return which == memory.TRIM_THRESHOLD or value <= most
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    assert keep_freed.__wrapped__()
+    assert asked == [(memory.MMAP_THRESHOLD, size) for size in sizes] + [(memory.TRIM_THRESHOLD, 2**31 - 1)]
 
 
 def test_reading_ahead_is_refused_below_zero() -> None:

@@ -1,5 +1,6 @@
 """Optimizers without torch's compiler make the same steps, to the last bit."""
 
+import pickle
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn, optim
 
+from bench.measure import settings_of
 from vaescope.engine import light
 
 SETTINGS = [
@@ -60,16 +62,26 @@ def test_its_name_is_the_kinds_own_and_the_kind_is_as_it_was() -> None:
     assert optim.AdamW.step is step
 
 
+def test_a_config_can_be_pickled() -> None:
+    kept = pickle.dumps(settings_of(["--trainer.optimizer", "SGD", "--trainer.optimizer.lr", "0.5"]))
+    settings = pickle.loads(kept)  # noqa: S301
+    optimizer = settings.trainer.optimizer([nn.Parameter(torch.zeros(3))])
+    assert type(optimizer) is light(optim.SGD)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
 FIRST_STEP = """
 import sys
 from bench.measure import settings_of
 from vaescope.experiment import begin
-settings = settings_of(["--data.name", "sample", "--trainer.batch_size", "16", "--engine.precision", "float32"])
+settings = settings_of(["--data.name", "sample", "--trainer.batch_size", "16", "--engine.precision", "float32", *WORDS])
 state = begin(settings, settings.data.load(), settings.trainer.find_device())
 state.advance()
 sys.exit("torch._dynamo" in sys.modules and settings.engine.compile != "always")
 """
 
 
-def test_the_first_step_imports_no_compiler() -> None:
-    assert subprocess.run([sys.executable, "-c", FIRST_STEP], timeout=120).returncode == 0
+@pytest.mark.parametrize("words", [[], ["--objective", "FactorVAE"]], ids=["alone", "with a critic"])
+def test_the_first_step_imports_no_compiler(words: list[str]) -> None:
+    program = FIRST_STEP.replace("*WORDS", f"*{words}")
+    assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0

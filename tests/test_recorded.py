@@ -285,6 +285,16 @@ def test_a_share_is_compared_and_nothing_else() -> None:
             use(share)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("other", [0.25, 0.5, 0.75])
+def test_a_share_is_compared_as_the_number_that_it_is(other: float) -> None:
+    def compared(share: Any) -> list[bool]:
+        return [share < other, share <= other, share > other, share >= other]
+
+    share = Share(0.5, lambda schedule: torch.zeros(()))
+    assert compared(share) == compared(0.5)
+    assert share.until > 0.5
+
+
 def test_an_average_is_the_sum_in_double_precision_however_long() -> None:
     values = torch.rand(1000, generator=torch.Generator().manual_seed(0))
     average, expected = Average(), torch.zeros((), dtype=torch.float64)
@@ -379,6 +389,18 @@ def test_tf32_holds_in_a_step_only() -> None:
     with at_work(Engine("tf32")):
         assert torch.backends.cuda.matmul.allow_tf32
     assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
+@pytest.mark.skipif(not hasattr(torch.backends, "fp32_precision"), reason="torch has no newer switch")
+def test_the_newer_switch_of_torch_is_left_as_it_is() -> None:
+    matmul = torch.backends.cuda.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"
+    try:
+        with at_work(Engine("tf32")):
+            assert matmul.fp32_precision == "tf32"
+        assert matmul.fp32_precision == "tf32"
+    finally:
+        matmul.fp32_precision = before
 
 
 # What only a GPU does, asked of stand-ins

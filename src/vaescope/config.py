@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 
 from vaescope.choices import KINDS, check_choice, choices, complete, components, unknown, unknown_key
 from vaescope.data.dataset import ImageData
-from vaescope.engine import Engine, light
+from vaescope.engine import Engine, lightly
 from vaescope.errors import UsageError
 from vaescope.models import Architecture, Flat
 from vaescope.objectives import ELBO, Objective
@@ -116,7 +116,7 @@ def optimizer_of(spec: Namespace) -> Callable[[Iterable[Parameter]], Optimizer]:
         spec: Its ``class_path`` and its ``init_args``.
     """
     kind = choices(Optimizer)[spec.class_path.split(".")[-1]]
-    return partial(light(kind), **vars(spec.get("init_args") or Namespace()))
+    return partial(lightly, kind, **vars(spec.get("init_args") or Namespace()))
 
 
 def check_words(words: Sequence[str]) -> list[Path]:

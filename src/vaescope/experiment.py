@@ -147,8 +147,6 @@ def train(
     images = settings.data.load(report, progress)
     target = settings.data.target
     state = begin(settings, images, device, report)
-    if settings.engine.precision == "auto" and state.engine.precision != "float32":
-        report(f"training multiplies in {state.engine.precision}, in which this machine is faster (engine.precision)")
     validation = validation_examples(state.model, target, images)
     latents = state.model.prior.latent
     recorder = Recorder(settings.figures.frames, *followed(settings, images, validation, latents), target)
@@ -166,6 +164,9 @@ def train(
         report(f"going on from step {state.step:,} of {state.total:,}")
     else:
         make_folder(folder, config_text)
+    if settings.engine.precision == "auto" and state.engine.precision != "float32":
+        reason = "as it did before" if resume else "in which this machine is faster"
+        report(f"training multiplies in {state.engine.precision}, {reason} (engine.precision)")
 
     try:
         outcome = fit(state, settings.trainer, validation, [*written, keeper, *observers], interrupted)

@@ -32,7 +32,7 @@ from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Whole
 from vaescope.encoding import log_likelihood
-from vaescope.engine import Engine
+from vaescope.engine import Engine, lightly
 from vaescope.errors import RunError, UsageError
 from vaescope.families import Bernoulli, Family, Gaussian, Laplace
 from vaescope.models import VAE, Flat, aside, draw, encode, in_parts, seeded
@@ -207,7 +207,7 @@ class VAEEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         model.start_at(train.mean(0), train[:1])
         engine = put(model, device, Engine())
         settings = Trainer(
-            optimizer=partial(AdamW, **{**ADAMW, "lr": self.learning_rate}),
+            optimizer=partial(lightly, AdamW, **{**ADAMW, "lr": self.learning_rate}),
             validate_every=math.ceil(self.max_iter / VALIDATIONS) if len(held_out) else self.max_iter,
         )
         player = Player(objective, [model], settings.optimizer, settings.schedule)

@@ -60,8 +60,8 @@ class Batches:
         self.ahead = ahead
         self.device = device or (images.device if isinstance(images, Tensor) else torch.device("cpu"))
         self.noise = torch.Generator(self.device).manual_seed(stream(seed, "targets"))
-        self._shuffled = lru_cache(maxsize=2)(self._shuffle)
-        self._orders: dict[int, Tensor] = {}
+        self._shuffled = lru_cache(maxsize=2)(self._shuffle)  # the reader may be ahead
+        self._on_device = lru_cache(maxsize=1)(self.order)
         self._reader = ThreadPoolExecutor(1, "read-ahead")
         self._read: dict[int, Future[Callable[[], Tensor]]] = {}
         self._carrier = Carrier(self.device)
@@ -77,10 +77,12 @@ class Batches:
 
     def places(self, steps: range) -> Tensor:
         """Which images are in the batches of some steps, with shape (S, B) and on the CPU, for any thread."""
-        size, length = self.size, self.steps_per_epoch
-        epochs = range(steps.start // length, (steps.stop - 1) // length + 1)
-        wholes = torch.cat([self._shuffled(epoch)[: length * size].view(length, size) for epoch in epochs])
-        return wholes[steps.start - epochs.start * length : steps.stop - epochs.start * length]
+        return torch.stack([self._part(self._shuffled, step) for step in steps])
+
+    def _part(self, order: Callable[[int], Tensor], step: int) -> Tensor:
+        """The indices of a step, with shape (B,), from the order of its epoch."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        return order(epoch)[position * self.size : (position + 1) * self.size]
 
     def _shuffle(self, epoch: int) -> Tensor:
         shuffle = torch.Generator().manual_seed(stream(self.seed, "order", epoch))
@@ -88,11 +90,7 @@ class Batches:
 
     def indices(self, step: int) -> Tensor:
         """Which images are in the batch of a step, with shape (B,)."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch not in self._orders:
-            self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}  # the reader may be ahead
-            self._orders[epoch] = self.order(epoch)
-        return self._orders[epoch][position * self.size : (position + 1) * self.size]
+        return self._part(self._on_device, step)
 
     def __call__(self, step: int) -> Examples:
         """The batch of a step, counted from 0: values with shape (B, C, H, W)."""

@@ -208,7 +208,7 @@ def tossed(source: np.random.RandomState, levels: np.ndarray, top: int) -> np.nd
 
     Args:
         source: Where random numbers come from.
-        levels: Any numbers from 0 to ``top``.
+        levels: Whole numbers from 0 to ``top``, with any shape.
         top: The level of white.
 
     References:

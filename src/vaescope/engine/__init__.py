@@ -4,7 +4,7 @@ from vaescope.engine.compiled import LONG, compiled, failed
 from vaescope.engine.copies import Carrier, bring
 from vaescope.engine.engine import PLAIN, Engine, at_work, working
 from vaescope.engine.kernels import bernoulli_log_prob, normal_kl
-from vaescope.engine.light import light
+from vaescope.engine.light import light, lightly
 from vaescope.engine.memory import keep_freed
 from vaescope.engine.precision import Precision, capability, choose, products
 from vaescope.engine.share import Share
@@ -25,6 +25,7 @@ __all__ = [
     "failed",
     "keep_freed",
     "light",
+    "lightly",
     "normal_kl",
     "products",
     "working",

@@ -14,7 +14,8 @@ def bring(value: Tensor) -> Callable[[], Tensor]:
     """Begins to copy a tensor to the CPU. What is returned waits for the copy and gives it.
 
     Args:
-        value: A tensor of any shape. It may be changed afterwards: the copy is of now.
+        value: A tensor of any shape. On a GPU it may be changed afterwards, as the copy is of now; one on the CPU is
+            not copied.
     """
     if value.device.type != "cuda":
         return lambda: value

@@ -24,7 +24,8 @@ class Engine:
         precision: What encoder and decoder multiply in while they are trained: float32, bfloat16, tf32 (what is
             multiplied has 11 bits, on GPUs only), or auto. On a CPU auto takes bfloat16 where the machine was measured
             to be faster with it, on a GPU bfloat16 for convolutions and tf32 for others; in any case only where the
-            likelihood bears rounded parameters. Weights, losses and everything that is reported are float32.
+            likelihood bears rounded parameters. Weights, losses and every score are float32; the frames of the
+            animations, which are seen and not scored, are taken in the precision of training.
         kernels: Whether the Bernoulli likelihood and the KL divergence of normals have gradients written by hand.
         channels_last: Whether convolutions keep the channel of an image innermost.
         keep_memory: Whether memory that was freed stays with the process (on Linux).
@@ -90,11 +91,18 @@ def at_work(engine: Engine, nets: Mapping[nn.Module, Net] = NONE) -> Iterator[No
 def tensor_cores() -> Iterator[None]:
     """Within the block torch multiplies in TF32 on GPUs. The switch is one of the whole process, and is put back: what
     is validated and reported is computed as torch is set outside.
+
+    Torch has newer switches, too, beside which these cannot be read: who has set those has chosen, and it stays so.
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = True
+    try:
+        before = matmul.allow_tf32, cudnn.allow_tf32
+    except RuntimeError:
+        before = None
+    if before is not None:
+        matmul.allow_tf32 = cudnn.allow_tf32 = True
     try:
         yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        if before is not None:
+            matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -7,9 +7,12 @@ done here.
 """
 
 import inspect
+from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 METHODS = ("add_param_group", "load_state_dict", "state_dict", "zero_grad", "step")
@@ -26,3 +29,16 @@ def light(kind: type[Optimizer]) -> type[Optimizer]:
     methods["step"] = torch.no_grad()(methods["step"])
     local = {"__module__": __name__, "__qualname__": f"light.<locals>.{kind.__name__}"}  # no config can name it
     return type(kind.__name__, (kind,), {"__doc__": kind.__doc__} | local | methods)
+
+
+def lightly(kind: type, parameters: Iterable[nn.Parameter], **settings: Any) -> Optimizer:
+    """A light optimizer of some parameters. Unlike its class this function has a name, so that a config which holds it
+    can be pickled.
+
+    Args:
+        kind: Any torch optimizer.
+        parameters: What it changes.
+        settings: As ``kind`` takes them.
+    """
+    made: Optimizer = light(kind)(parameters, **settings)
+    return made

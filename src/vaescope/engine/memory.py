@@ -12,8 +12,8 @@ import sys
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """``M_TRIM_THRESHOLD`` and ``M_MMAP_THRESHOLD`` of ``<malloc.h>``."""
 
-LARGEST = 1 << 30
-"""Blocks above this many bytes are mapped anew all the same."""
+LARGEST = (1 << 30, 1 << 25)
+"""Blocks above this many bytes are mapped anew all the same. The second is the most that older C libraries take."""
 
 
 @functools.cache
@@ -22,4 +22,4 @@ def keep_freed() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return False
-    return bool(mallopt(MMAP_THRESHOLD, LARGEST) and mallopt(TRIM_THRESHOLD, 2**31 - 1))
+    return any(mallopt(MMAP_THRESHOLD, size) for size in LARGEST) and bool(mallopt(TRIM_THRESHOLD, 2**31 - 1))

@@ -20,6 +20,8 @@ import json
 import platform
 import re
 import time
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +41,7 @@ BLOCKS = 8
 
 
 def products(net: nn.Module, x: Tensor, precision: str) -> Tensor:
-    """What a network makes of ``x``, with its products of matrices in some precision, as float32.
+    """What a network makes of ``x``, with its products of matrices in some precision, in the type of ``x``.
 
     Args:
         net: The network.
@@ -50,7 +52,7 @@ def products(net: nn.Module, x: Tensor, precision: str) -> Tensor:
         return faster(net)(x)
     # a weight is used once in the block, and no cache of it may be filled while a step is recorded
     with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
-        return faster(net)(x).float()
+        return faster(net)(x).to(x.dtype)
 
 
 def choose(net: nn.Module, device: torch.device) -> Precision:
@@ -68,14 +70,23 @@ def choose(net: nn.Module, device: torch.device) -> Precision:
 
 
 def capability() -> dict[str, float]:
-    """How many times faster this processor is with bfloat16, by the kind of layer: measured once, then remembered."""
-    path = cache_folder() / "precision.json"
+    """How many times faster this processor is with bfloat16, by the kind of layer: measured once, then remembered.
+
+    Where nothing can be written it is remembered as long as the process lives.
+    """
+    path, here = cache_folder() / "precision.json", machine()
     known = _read(path)
-    if machine() not in known:
-        known |= {machine(): _measured()}
-        with atomic_file(path) as temporary:
+    if here not in known:
+        known[here] = _measured_here(here)
+        with suppress(OSError), atomic_file(path) as temporary:
             temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    return known[machine()]
+    return known[here]
+
+
+@cache
+def _measured_here(here: str) -> dict[str, float]:
+    """What is measured on a machine, once in a process."""
+    return _measured()
 
 
 def _read(path: Path) -> dict[str, dict[str, float]]:

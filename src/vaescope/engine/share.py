@@ -26,16 +26,16 @@ class Share:
         return self._below(other)
 
     def __le__(self, other: float) -> bool:
-        return self._below(other)
+        return self._below(math.nextafter(other, math.inf))
 
     def __gt__(self, other: float) -> bool:
-        return not self._below(other)
+        return not self <= other
 
     def __ge__(self, other: float) -> bool:
         return not self._below(other)
 
     def _below(self, other: float) -> bool:
-        """Whether the share is below a number, and then only up to there: no middle of a step is the number itself."""
+        """Whether the share is below a number; if so, the recording holds up to there."""
         if self.value < other:
             self.until = min(self.until, other)
         return self.value < other

@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.nn.functional import softplus
 from torch.optim import Adam, Optimizer
 
+from vaescope.engine import lightly
 from vaescope.models import VAE, Trace
 from vaescope.objectives.still import copies
 
@@ -53,7 +54,7 @@ def adam(critic: nn.Module, lr: float) -> Optimizer:
         critic: The critic.
         lr: Its learning rate.
     """
-    return Adam(critic.parameters(), lr=lr, betas=BETAS)
+    return lightly(Adam, critic.parameters(), lr=lr, betas=BETAS)
 
 
 @torch.no_grad()

@@ -120,7 +120,12 @@ def put(model: VAE, device: torch.device, engine: Engine) -> Engine:
 
     Returns:
         The engine with everything decided that it leaves to the machine.
+
+    Raises:
+        UsageError: For a precision that the device does not have.
     """
+    if engine.precision == "tf32" and device.type != "cuda":
+        raise UsageError("engine.precision is tf32, in which only GPUs multiply: use auto, float32 or bfloat16")
     model.to(device)
     if engine.channels_last and any(isinstance(module, nn.Conv2d) for module in model.modules()):
         # convolutions are up to twice as fast with the channel innermost
