@@ -26,6 +26,7 @@ from bench.speed.through_pythae import Some
 from bench.speed.throughput import SIDE, cells
 from bench.worker import ROOT, Worker, WorkerError, steps_for
 from vaescope.data.images import ImageSet
+from vaescope.errors import UsageError
 from vaescope.outline import count
 
 HUSHED = Asked(say=lambda line: None)
@@ -100,6 +101,22 @@ def test_what_a_process_of_ours_works_is_not_others() -> None:
     assert measure._own() - before > 0.25
 
 
+def test_a_measurement_that_others_disturbed_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def disturbed() -> int:
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise BusyError("others")
+        return 5
+
+    assert measure.quietly(disturbed, HUSHED) == 5
+    monkeypatch.setattr(measure, "TRIES", 2)
+    tries.clear()
+    with pytest.raises(BusyError):
+        measure.quietly(disturbed, HUSHED)
+
+
 # The command
 
 
@@ -124,11 +141,58 @@ def test_the_command_ends_with_one_if_the_machine_was_busy(
 
     saved: list[str] = []
     monkeypatch.setattr(command, "import_module", lambda name: SimpleNamespace(measure=found))
-    monkeypatch.setattr(command, "save", lambda name, tables: saved.append(name))
+    monkeypatch.setattr(command, "save", lambda name, *rest: saved.append(name))
     monkeypatch.setattr(sys, "argv", ["bench", "startup"])
     assert command.main() == int(busy)
     assert saved == ([] if busy else ["startup"])
     assert ("startup: others" if busy else "**T**") in "".join(capsys.readouterr())
+
+
+def test_a_benchmark_that_fails_says_why_and_the_others_are_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def module(name: str) -> SimpleNamespace:
+        def found(asked: Asked) -> list[Table]:
+            if name.endswith("startup"):
+                raise UsageError("data.root is nowhere")
+            if name.endswith("gpu"):
+                return []
+            with Quiet(asked):
+                return [Table("T", ("a",))]
+
+        return SimpleNamespace(measure=found)
+
+    monkeypatch.setattr(command, "import_module", module)
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sys, "argv", ["bench", "startup", "gpu", "memory"])
+    assert command.main() == 2
+    assert capsys.readouterr().err == "startup: data.root is nowhere\n"
+    assert [file.name for file in (tmp_path / "results").iterdir()] == ["memory.json"]
+    kept = json.loads((tmp_path / "results" / "memory.json").read_text())
+    assert kept["command"] == "python -m bench memory --blocks 7"
+    assert len(kept["others"]) == 1
+    assert {"processor", "threads", "versions", "commit", "load", "date"} <= set(kept["machine"])
+    assert str(measure.load("memory")).count("Other processes took") == 1
+
+
+def test_what_cannot_be_kept_is_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "file" / "results")
+    monkeypatch.setattr(sys, "argv", ["bench", "startup"])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+
+
+@pytest.mark.parametrize("option", ["--quick", "--busy"])
+def test_figures_that_do_not_count_say_so_and_are_not_kept(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(command, "import_module", lambda name: SimpleNamespace(measure=lambda asked: [Table("T", [])]))
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sys, "argv", ["bench", "memory", option])
+    assert command.main() == 0
+    assert f"with {option} these figures do not count" in capsys.readouterr().out
+    assert not (tmp_path / "results").exists()
 
 
 # Processes that train
