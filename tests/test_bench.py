@@ -23,7 +23,7 @@ from bench.speed import quality
 from bench.speed.competitors import NETWORKS, Loop, Peer, as_ours, dataset
 from bench.speed.contests import CONTESTS, Contest, begin, products
 from bench.speed.through_pythae import Some
-from bench.speed.throughput import SIDE, cells
+from bench.speed.throughput import SIDE, cells, unlike
 from bench.worker import ROOT, Worker, WorkerError, steps_for
 from vaescope.data.images import ImageSet
 from vaescope.errors import UsageError
@@ -286,6 +286,12 @@ def test_the_products_of_a_step_are_those_of_its_layers() -> None:
     assert products(begin(contest, "float32", data="sample", device="cpu")) == 2 * B * (2 * first + 3 * others)
 
 
+def test_our_side_trains_where_it_is_told() -> None:
+    with pytest.raises(UsageError, match=r"trainer.device is cuda") if not torch.cuda.is_available() else nullcontext():
+        assert begin(CONTESTS["784-400-20"], "float32", data="sample", device="cuda").batches.device.type == "cuda"
+    assert begin(CONTESTS["784-400-20"], "float32", data="sample", device="cpu").batches.device.type == "cpu"
+
+
 @pytest.mark.parametrize("name", ["784-400-200-3, batch norm", "pythae, convolutions"])
 def test_our_side_of_a_contest_learns(name: str) -> None:
     contest: Contest = replace(CONTESTS[name], batch=20 if "norm" in name else 4)
@@ -301,6 +307,21 @@ def test_a_row_is_computed_from_the_seconds_of_steps() -> None:
     assert (batch, parameters) == (100, "5 / 7")
     assert rest[:5] == [pytest.approx(250), pytest.approx(1000), "4.00 (4.00–4.00)", None, None]
     assert rest[5:] == [pytest.approx(2.5), pytest.approx(10)]
+
+
+def test_the_share_of_the_ceiling_is_that_of_neighbouring_blocks() -> None:
+    about = {way: {"parameters": 5, "flops": SIDE**3} for way in ("theirs 0", "float32")}
+    slow = [1.0, 2.0, 4.0, 2.0, 1.0]  # how slow the machine is in each block
+    each = {"theirs 0": [0.4 * s for s in slow], "float32": [0.2 * s for s in slow], "matmul": [0.1 * s for s in slow]}
+    assert cells(100, about, each)[-2:] == [pytest.approx(12.5), pytest.approx(25)]
+
+
+def test_ways_that_do_not_run_alike_are_told() -> None:
+    ours = {"torch": "2.13.0", "threads": 2}
+    assert unlike("net", {"a": ours, "b": ours | {"parameters": 3}}) == []
+    assert (
+        "torch 2.13.0 with 2 threads and torch 2.9.0" in unlike("net", {"a": ours, "b": ours | {"torch": "2.9.0"}})[0]
+    )
 
 
 def test_pythaes_batches_go_on_from_block_to_block_and_are_drawn_anew() -> None:

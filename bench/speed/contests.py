@@ -17,11 +17,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure import state
-from bench.worker import train
+from bench.worker import about, train
 from vaescope.models import Flat
 from vaescope.nets import MLP, DeepConv, Network, Shape
 from vaescope.nets.layers import Folded, after, dense
-from vaescope.outline import count
 from vaescope.training import State
 
 
@@ -136,6 +135,7 @@ def begin(
         "1000000",
     ]
     words += ["--trainer.optimizer", "Adam", "--trainer.optimizer.lr", "0.001", "--engine.precision", precision]
+    words += ["--trainer.device", device]
     begun: State = state(words, root, contest.ours)[1]
     return begun
 
@@ -152,7 +152,7 @@ def main() -> None:
     name, precision, root = sys.argv[1:]
     flops = products(begin(CONTESTS[name], precision, root, device="cpu"))
     begun = begin(CONTESTS[name], precision, root)
-    train(begun, parameters=count(begun.model), precision=begun.engine.precision, flops=flops)
+    train(begun, **about(begun.model), precision=begun.engine.precision, flops=flops)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bench.measure import RESULTS, ROOT, Asked, Quiet, Table, machine
+from bench.measure import RESULTS, ROOT, Asked, Table, machine, quietly
 from bench.recipes import train
 from bench.speed.competitors import Peer, as_ours, deep, plain
 from bench.speed.contests import CONTESTS
@@ -118,9 +118,13 @@ def _ours(kind: str, root: str, asked: Asked) -> Iterator[tuple[int, Point]]:
     words = ["--trainer.steps", "30", "--figures.frames", "0"] if asked.quick else []
     for budget in budgets:
         asked.say(f"quality: {kind}-{budget}.yaml")
-        with tempfile.TemporaryDirectory() as folder, Quiet(asked):
-            outcome = train(ROOT / "configs" / f"{kind}-{budget}.yaml", Path(folder) / "run", root, None, words)
+        outcome = quietly(partial(_run, ROOT / "configs" / f"{kind}-{budget}.yaml", root, words), asked)
         yield budget, (outcome["seconds"], outcome["test"]["negative_elbo"])
+
+
+def _run(recipe: Path, root: str, words: Sequence[str]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        return train(recipe, Path(folder) / "run", root, None, words)
 
 
 def _theirs(root: Path, asked: Asked, table: Table) -> dict[str, list[Point]]:
@@ -137,7 +141,7 @@ def _theirs(root: Path, asked: Asked, table: Table) -> dict[str, list[Point]]:
                 continue
             asked.say(f"quality: {name}")
             try:
-                curves[name] = trained(rival, root, images, asked)
+                curves[name] = quietly(partial(trained, rival, root, images, asked), asked)
             except WorkerError as error:
                 table.notes += unmeasured(name, error, bool(rival.names), table.notes)
     return curves
@@ -166,7 +170,7 @@ def trained(rival: Rival, root: Path, images: Path, asked: Asked) -> list[Point]
     """
     test = shown(root)
     seconds, done, points = 0.0, 0, []
-    with Quiet(asked), _fastest(rival, root, images) as worker:
+    with _fastest(rival, root, images) as worker:
         for epochs in rival.epochs[:2] if asked.quick else rival.epochs:
             steps = math.ceil((0.01 if asked.quick else 1) * epochs * IMAGES / rival.batch)
             seconds, done = seconds + worker.seconds(steps - done), steps

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.measure import ROOT, Asked, Table, interleaved, median
+from bench.measure import ROOT, Asked, Table, interleaved, median, ratio
 
 WITHIN = 120.0
 """Seconds after which a command has failed."""
@@ -33,9 +33,10 @@ def measure(asked: Asked) -> list[Table]:
         "`vaescope train --config configs/main.yaml` to the first step": lambda: first_step(asked.root),
     }
     seconds = interleaved(ways, 2 if asked.quick else asked.blocks, asked)
-    found = Table("Start-up, data cached", ["command", "seconds", "least to most"])
+    found = Table("Start-up, data cached", ["command", "seconds", "least to most", "times `import torch`"])
     for name, times in seconds.items():
-        found.rows.append([name, median(times), f"{min(times):.2f} to {max(times):.2f}"])
+        times_torch = str(ratio(times, seconds["`import torch` alone"]))
+        found.rows.append([name, median(times), f"{min(times):.2f} to {max(times):.2f}", times_torch])
     found.notes.append(
         "From the start of a process; of training until the first step is done and written down, with the validation "
         "before it. Files are in the system's cache, and the images are gzipped or not as they lie there."

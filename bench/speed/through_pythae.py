@@ -12,13 +12,14 @@ in its examples, binary cross-entropy, batches of 100 and a learning rate of 0.0
 import os
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 
-from bench.worker import serve
+from bench.worker import about, serve
 
 LATENT, BATCH = 16, 100
 
@@ -88,8 +89,8 @@ def main() -> None:
             some.steps = steps
             made.train_step(epoch=1)
 
-        about = {"parameters": sum(p.numel() for p in made.model.parameters())}
-        serve(run, lambda path: torch.save(made.model.state_dict(), path), about, answers)
+        said = about(made.model) | {"pythae": version("pythae")}
+        serve(run, lambda path: torch.save(made.model.state_dict(), path), said, answers)
 
 
 if __name__ == "__main__":
