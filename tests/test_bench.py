@@ -346,13 +346,20 @@ def test_pythaes_batches_go_on_from_block_to_block_and_are_drawn_anew() -> None:
 
 @pytest.mark.parametrize("same", [True, False])
 def test_curves_of_competitors_are_kept_on_the_same_machine_only(same: bool, tmp_path: Path) -> None:
-    here = measure.machine()
+    name, here = next(iter(quality.RIVALS)), measure.machine()
     content = {
         "machine": here | ({} if same else {"processor": "another"}),
-        "tables": [{"data": {"curves": {"a": [[1.0, 250.0]], "vaescope": [[1.0, 240.0]]}, "theirs": ["a"]}}],
+        "tables": [
+            {
+                "data": {
+                    "curves": {name: [[1.0, 250.0]], "gone": [], "vaescope": [[1.0, 240.0]]},
+                    "theirs": [name, "gone"],
+                }
+            }
+        ],
     }
     (tmp_path / "quality.json").write_text(json.dumps(content))
-    assert quality.earlier(tmp_path / "quality.json") == ({"a": [(1.0, 250.0)]} if same else {})
+    assert quality.earlier(tmp_path / "quality.json") == ({name: [(1.0, 250.0)]} if same else {})
     assert quality.earlier(tmp_path / "nothing.json") == {}
 
 

@@ -93,6 +93,10 @@ def _pictures(network: str, batch: int) -> list[list[str]]:
     return [[network, str(batch), "--source", "pictures", "--workers", str(workers)] for workers in (0, 1)]
 
 
+def _pythae(network: str) -> list[list[str]]:
+    return [[network, "--workers", str(workers)] for workers in (0, 1)]
+
+
 def _flat(latent: int, network: Network) -> Flat:
     return Flat(latent=latent, network=network)
 
@@ -105,9 +109,9 @@ CONTESTS = {
     "784-400-200-3, batch norm": Contest(_flat(3, Funnel()), 512, _pictures("normed", 512)),
     "five convolutions": Contest(_flat(3, DeepConv()), 512, _pictures("deep", 512)),
     "pythae, default": Contest(
-        _flat(16, MLP(width=512, encoder_blocks=0, decoder_blocks=0, activation="relu")), 100, [["mlp"]], pythae=True
+        _flat(16, MLP(width=512, encoder_blocks=0, decoder_blocks=0, activation="relu")), 100, _pythae("mlp"), True
     ),
-    "pythae, convolutions": Contest(_flat(16, Widening()), 100, [["conv"]], pythae=True),
+    "pythae, convolutions": Contest(_flat(16, Widening()), 100, _pythae("conv"), True),
 }  # fmt: skip
 """Every network by its name."""
 

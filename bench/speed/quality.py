@@ -80,11 +80,12 @@ RIVALS = {
     "loop of the PyTorch example, 20 latents": Rival(
         plain, 128, (1, 2, 3, 5, 10), [[*words, "--binary"] for words in CONTESTS["784-400-20"].theirs]
     ),
-    "such a loop, five strided convolutions, 3 latents": Rival(
+    "same loop, five convolutions, 3 latents": Rival(
         deep, 512, (0.25, 0.5, 1), [["deep", "512", "--binary"]]
     ),
     "pythae, its default network, 16 latents": Rival(
-        partial(plain, 512, 16), 100, (1, 2, 5, 10), [["mlp", "binary"]], PYTHAE
+        partial(plain, 512, 16), 100, (1, 2, 5, 10),
+        [[*words, "--binary"] for words in CONTESTS["pythae, default"].theirs], PYTHAE,
     ),
 }  # fmt: skip
 """Every competitor by its name."""
@@ -156,7 +157,7 @@ def earlier(path: Path) -> dict[str, list[Point]]:
     if not same or kept["machine"]["versions"]["torch"] != here["versions"]["torch"]:
         return {}
     data = kept["tables"][0]["data"]
-    return {name: [(x, y) for x, y in data["curves"][name]] for name in data["theirs"]}
+    return {name: [(x, y) for x, y in data["curves"][name]] for name in data["theirs"] if name in RIVALS}
 
 
 def trained(rival: Rival, root: Path, images: Path, asked: Asked) -> list[Point]:

@@ -47,7 +47,7 @@ NOTES = (
     "% of matmul: the operations of all products of a step, counted in ours, over what a product of two matrices of "
     f"{SIDE}x{SIDE} in float32 reached in the same run.",
     "The first four are trained in the loop of the VAE example of PyTorch, with the work that torchvision does for "
-    "each image; with no worker for the data or one, whichever was faster.",
+    "each image, the others by pythae's own trainer; with no worker for the data or one, whichever was faster.",
     "Theirs have exp(log-variance / 2) as the scale where ours bounds scale and mean. Where layers come before a batch "
     "normalisation theirs have a bias that it takes away; ours have one more offset for each of the 784 pixels.",
 )
