@@ -329,7 +329,7 @@ def save(name: str, tables: Sequence[Table], where: Mapping[str, Any], asked: As
 
 
 def load(name: str) -> list[str] | None:
-    """What was kept of a benchmark, as lines of Markdown; nothing if there is nothing."""
+    """What was kept of a benchmark, as lines of Markdown for a page in ``docs``; nothing if there is nothing."""
     path = RESULTS / f"{name}.json"
     if not path.exists():
         return None
@@ -338,8 +338,11 @@ def load(name: str) -> list[str] | None:
     versions = ", ".join(f"{part} {version}" for part, version in where["versions"].items())
     head = f"`{content['command']}` on {where['gpu'] or where['processor']}, {where['date']}; {versions}."
     head += f" Other processes took {max(content['others'], default=0):.1%} of the processors at most."
-    made = [Table(**{key: table[key] for key in ("title", "columns", "rows", "notes")}) for table in tables]
-    return "\n\n".join([head, *(table.markdown() for table in made)]).splitlines()
+    parts = [head]
+    for table in tables:
+        parts.append(Table(**{key: table[key] for key in ("title", "columns", "rows", "notes")}).markdown())
+        parts += [f"![{table['title']}](images/{name})" for name in table["pictures"]]
+    return "\n\n".join(parts).splitlines()
 
 
 def _plain(value: object) -> object:
