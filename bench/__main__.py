@@ -66,7 +66,7 @@ def explained(error: Exception | SystemExit) -> str:
         return "".join(traceback.format_exception(error)).strip()
     said = getattr(error, "stderr", None) or b""
     lines = (said if isinstance(said, str) else said.decode(errors="replace")).strip().splitlines()
-    return " ".join([*str(error).splitlines(), *lines[-1:]])
+    return lines[-1] if lines else " ".join(str(error).splitlines())
 
 
 def one(name: str, asked: Asked) -> int:

@@ -19,14 +19,14 @@ from torch.nn.functional import binary_cross_entropy
 import bench.__main__ as command
 from bench import measure
 from bench.measure import Asked, BusyError, Quiet, Table, interleaved, ratio, shown
-from bench.speed import quality
+from bench.speed import quality, startup
 from bench.speed.competitors import NETWORKS, Loop, Peer, as_ours, dataset
 from bench.speed.contests import CONTESTS, Contest, begin, products
 from bench.speed.through_pythae import Some
 from bench.speed.throughput import SIDE, cells, unlike
 from bench.worker import ROOT, Worker, WorkerError, steps_for
 from vaescope.data.images import ImageSet
-from vaescope.errors import UsageError
+from vaescope.errors import RunError, UsageError
 from vaescope.outline import count
 
 HUSHED = Asked(say=lambda line: None)
@@ -176,6 +176,15 @@ def test_a_benchmark_that_fails_says_why_and_the_others_are_measured(
     assert page is not None
     assert "Other processes took" in page[0]
     assert page[-1] == "![T](images/t.png)"
+
+
+def test_a_command_that_fails_is_explained_by_its_last_line(tmp_path: Path) -> None:
+    failed = subprocess.CalledProcessError(2, ["train"], stderr=b"reading\ndata.root is nowhere\n")
+    assert command.explained(failed) == "data.root is nowhere"
+    assert command.explained(subprocess.CalledProcessError(2, ["train"])).startswith("Command '['train']' returned")
+    assert command.explained(KeyError("a mistake of ours")).startswith("KeyError")  # with the traceback, if raised
+    with startup.started(["train", "--data.nome", "x"]) as process, pytest.raises(RunError, match=r"data\.nome"):
+        startup.wait(process, tmp_path / "metrics.jsonl")
 
 
 def test_what_cannot_be_kept_is_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
