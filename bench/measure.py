@@ -10,12 +10,13 @@ import os
 import platform
 import re
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,7 +26,12 @@ RESULTS = ROOT / "bench" / "results"
 OTHERS = 0.1
 """The share of the processors that other processes may take before a measurement is refused."""
 
+TRIES = 3
+"""How often something is measured before a busy machine is given up."""
+
 Cell = str | int | float | None
+
+Found = TypeVar("Found")
 
 
 class BusyError(RuntimeError):
@@ -42,6 +48,7 @@ class Asked:
         quick: Whether to make do with the least that shows whether a benchmark works; such figures are not kept.
         busy: Whether to measure on a machine that has other things to do.
         say: Is told what is being done.
+        others: The shares of the processors that other processes took, of every measurement so far.
     """
 
     root: str | None = None
@@ -49,6 +56,7 @@ class Asked:
     quick: bool = False
     busy: bool = False
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
+    others: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -123,16 +131,39 @@ def interleaved(ways: Mapping[str, Callable[[], object]], blocks: int, asked: As
     Raises:
         BusyError: If others used the machine meanwhile.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way()
-    with Quiet(asked):
-        for block in range(blocks):
-            for name in list(ways) if block % 2 == 0 else list(ways)[::-1]:
-                begun = time.perf_counter()
-                ways[name]()
-                seconds[name].append(time.perf_counter() - begun)
+    return quietly(lambda: _turns(ways, blocks), asked)
+
+
+def _turns(ways: Mapping[str, Callable[[], object]], blocks: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for block in range(blocks):
+        for name in list(ways) if block % 2 == 0 else list(ways)[::-1]:
+            begun = time.perf_counter()
+            ways[name]()
+            seconds[name].append(time.perf_counter() - begun)
     return seconds
+
+
+def quietly(work: Callable[[], Found], asked: Asked) -> Found:
+    """What is found on a quiet machine: if others used it meanwhile, all is measured anew, up to three times.
+
+    Args:
+        work: Measures.
+        asked: Says whether a busy machine is allowed.
+
+    Raises:
+        BusyError: If others used the machine every time.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            with Quiet(asked):
+                return work()
+        except BusyError as error:
+            asked.say(f"measured anew: {error}")
+    with Quiet(asked):
+        return work()
 
 
 def ratio(other: Sequence[float], ours: Sequence[float]) -> Ratio:
@@ -172,6 +203,7 @@ class Quiet:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         wall, busy, own = time.perf_counter() - self.begun[0], _busy() - self.begun[1], _own() - self.begun[2]
         self.others = max(0.0, busy - own) / (wall * (os.cpu_count() or 1))
+        self.asked.others.append(round(self.others, 4))
         if kind is None and not self.asked.busy and self.others > OTHERS and wall > 1:
             raise BusyError(
                 f"other processes took {self.others:.0%} of the processors meanwhile: stop them and measure again, "
@@ -211,8 +243,19 @@ def _processes() -> Iterator[tuple[int, int, int]]:
         yield int(file.parent.name), int(fields[1]), sum(map(int, fields[11:15]))
 
 
+def commit() -> str | None:
+    """The commit of this tree, with a + if files differ from it; nothing where git does not tell."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
 def machine() -> dict[str, Any]:
-    """The machine, the versions and the load, to be kept beside what was measured."""
+    """The machine, the versions and the load as they are now, to be kept beside what is measured from here on."""
     import torch
 
     from vaescope import __version__
@@ -225,6 +268,7 @@ def machine() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "versions": {"vaescope": __version__, "torch": torch.__version__, "numpy": np.__version__}
         | {"python": platform.python_version(), "system": platform.platform(terse=True)},
+        "commit": commit(),
         "load": os.getloadavg()[0],
         "date": time.strftime("%Y-%m-%d"),
     }
@@ -267,26 +311,38 @@ def state(words: Sequence[str], root: str | None = None, model: Any = None) -> t
     return settings, begun
 
 
-def save(name: str, tables: Sequence[Table]) -> Path:
-    """Keeps what a benchmark found in ``bench/results/NAME.json``, with the machine."""
-    RESULTS.mkdir(exist_ok=True)
+def save(name: str, tables: Sequence[Table], where: Mapping[str, Any], asked: Asked) -> Path:
+    """Keeps what a benchmark found in ``bench/results/NAME.json``, with what is needed to find it again.
+
+    Args:
+        name: The benchmark.
+        tables: What it found.
+        where: The machine as it was before.
+        asked: What it was asked for, and what else ran meanwhile.
+    """
+    RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
-    content = {"machine": machine(), "tables": [table.record() for table in tables]}
+    words = f"python -m bench {name} --blocks {asked.blocks}"
+    content = {"command": words, "machine": where, "others": asked.others, "tables": [t.record() for t in tables]}
     path.write_text(json.dumps(content, indent=1, default=_plain) + "\n")
     return path
 
 
 def load(name: str) -> list[str] | None:
-    """What was kept of a benchmark, as lines of Markdown; nothing if there is nothing."""
+    """What was kept of a benchmark, as lines of Markdown for a page in ``docs``; nothing if there is nothing."""
     path = RESULTS / f"{name}.json"
     if not path.exists():
         return None
     content = json.loads(path.read_text())
     where, tables = content["machine"], content["tables"]
     versions = ", ".join(f"{part} {version}" for part, version in where["versions"].items())
-    head = f"`python -m bench {name}` on {where['gpu'] or where['processor']}, {where['date']}; {versions}."
-    made = [Table(**{key: table[key] for key in ("title", "columns", "rows", "notes")}) for table in tables]
-    return "\n\n".join([head, *(table.markdown() for table in made)]).splitlines()
+    head = f"`{content['command']}` on {where['gpu'] or where['processor']}, {where['date']}; {versions}."
+    head += f" Other processes took {max(content['others'], default=0):.1%} of the processors at most."
+    parts = [head]
+    for table in tables:
+        parts.append(Table(**{key: table[key] for key in ("title", "columns", "rows", "notes")}).markdown())
+        parts += [f"![{table['title']}](images/{name})" for name in table["pictures"]]
+    return "\n\n".join(parts).splitlines()
 
 
 def _plain(value: object) -> object:

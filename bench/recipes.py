@@ -29,6 +29,7 @@ from typing import Any
 
 import torch
 
+from vaescope.errors import RunError
 from vaescope.metrics import importance_bound, neighbour_accuracy
 from vaescope.models import encode
 from vaescope.outline import count
@@ -92,7 +93,7 @@ def train(recipe: Path, run: Path, root: str | None, threads: int | None, words:
         [sys.executable, "-m", "vaescope", *command], capture_output=True, text=True, env=os.environ | threaded
     )
     if done.returncode:
-        raise RuntimeError(f"{recipe.stem} failed: {done.stderr.strip().splitlines()[-1:]}")
+        raise RunError(f"{recipe.stem} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")
     outcome: dict[str, Any] = json.loads(done.stdout)
     return outcome
 

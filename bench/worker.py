@@ -97,10 +97,18 @@ def steps_for(worker: Worker, seconds: float) -> int:
     return max(1, round(steps * seconds / took))
 
 
+def about(model: Any) -> dict[str, Any]:
+    """What a process says of a network and of how it computes: ways are compared with the same torch and threads."""
+    import torch
+
+    parameters = sum(p.numel() for p in model.parameters())
+    return {"parameters": parameters, "torch": torch.__version__, "threads": torch.get_num_threads()}
+
+
 def serve(
     run: Callable[[int], object],
     save: Callable[[str], object],
-    about: Mapping[str, Any],
+    said: Mapping[str, Any],
     answers: TextIO = sys.stdout,
 ) -> None:
     """Answers what a process is asked, until nobody asks any more.
@@ -108,22 +116,22 @@ def serve(
     Args:
         run: Makes so many steps.
         save: Writes the weights to a file.
-        about: What to say first.
+        said: What to say first.
         answers: Where to write.
     """
-    print(json.dumps(about), file=answers, flush=True)
+    print(json.dumps(said), file=answers, flush=True)
     for line in sys.stdin:
         begun = time.perf_counter()
         run(int(line)) if line.strip().isdigit() else save(line.strip())
         print(time.perf_counter() - begun, file=answers, flush=True)
 
 
-def train(state: Any, **about: Any) -> None:
+def train(state: Any, **said: Any) -> None:
     """Serves the steps of one of our states, which is before or after its first step.
 
     Args:
         state: The state.
-        about: What to say first.
+        said: What to say first.
     """
     import torch
 
@@ -133,4 +141,4 @@ def train(state: Any, **about: Any) -> None:
         if state.batches.device.type == "cuda":
             torch.cuda.synchronize()
 
-    serve(run, lambda path: torch.save(state.model.state_dict(), path), about)
+    serve(run, lambda path: torch.save(state.model.state_dict(), path), said)

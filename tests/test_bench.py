@@ -19,13 +19,14 @@ from torch.nn.functional import binary_cross_entropy
 import bench.__main__ as command
 from bench import measure
 from bench.measure import Asked, BusyError, Quiet, Table, interleaved, ratio, shown
-from bench.speed import quality
+from bench.speed import quality, startup
 from bench.speed.competitors import NETWORKS, Loop, Peer, as_ours, dataset
 from bench.speed.contests import CONTESTS, Contest, begin, products
 from bench.speed.through_pythae import Some
-from bench.speed.throughput import SIDE, cells
+from bench.speed.throughput import SIDE, cells, unlike
 from bench.worker import ROOT, Worker, WorkerError, steps_for
 from vaescope.data.images import ImageSet
+from vaescope.errors import RunError, UsageError
 from vaescope.outline import count
 
 HUSHED = Asked(say=lambda line: None)
@@ -100,6 +101,22 @@ def test_what_a_process_of_ours_works_is_not_others() -> None:
     assert measure._own() - before > 0.25
 
 
+def test_a_measurement_that_others_disturbed_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def disturbed() -> int:
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise BusyError("others")
+        return 5
+
+    assert measure.quietly(disturbed, HUSHED) == 5
+    monkeypatch.setattr(measure, "TRIES", 2)
+    tries.clear()
+    with pytest.raises(BusyError):
+        measure.quietly(disturbed, HUSHED)
+
+
 # The command
 
 
@@ -124,11 +141,70 @@ def test_the_command_ends_with_one_if_the_machine_was_busy(
 
     saved: list[str] = []
     monkeypatch.setattr(command, "import_module", lambda name: SimpleNamespace(measure=found))
-    monkeypatch.setattr(command, "save", lambda name, tables: saved.append(name))
+    monkeypatch.setattr(command, "save", lambda name, *rest: saved.append(name))
     monkeypatch.setattr(sys, "argv", ["bench", "startup"])
     assert command.main() == int(busy)
     assert saved == ([] if busy else ["startup"])
     assert ("startup: others" if busy else "**T**") in "".join(capsys.readouterr())
+
+
+def test_a_benchmark_that_fails_says_why_and_the_others_are_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def module(name: str) -> SimpleNamespace:
+        def found(asked: Asked) -> list[Table]:
+            if name.endswith("startup"):
+                raise UsageError("data.root is nowhere")
+            if name.endswith("gpu"):
+                return []
+            with Quiet(asked):
+                return [Table("T", ("a",), pictures=[Path("docs/images/t.png")])]
+
+        return SimpleNamespace(measure=found)
+
+    monkeypatch.setattr(command, "import_module", module)
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sys, "argv", ["bench", "startup", "gpu", "memory"])
+    assert command.main() == 2
+    assert capsys.readouterr().err == "startup: data.root is nowhere\n"
+    assert [file.name for file in (tmp_path / "results").iterdir()] == ["memory.json"]
+    kept = json.loads((tmp_path / "results" / "memory.json").read_text())
+    assert kept["command"] == "python -m bench memory --blocks 7"
+    assert len(kept["others"]) == 1
+    assert {"processor", "threads", "versions", "commit", "load", "date"} <= set(kept["machine"])
+    page = measure.load("memory")
+    assert page is not None
+    assert "Other processes took" in page[0]
+    assert page[-1] == "![T](images/t.png)"
+
+
+def test_a_command_that_fails_is_explained_by_its_last_line(tmp_path: Path) -> None:
+    failed = subprocess.CalledProcessError(2, ["train"], stderr=b"reading\ndata.root is nowhere\n")
+    assert command.explained(failed) == "data.root is nowhere"
+    assert command.explained(subprocess.CalledProcessError(2, ["train"])).startswith("Command '['train']' returned")
+    assert command.explained(KeyError("a mistake of ours")).startswith("KeyError")  # with the traceback, if raised
+    with startup.started(["train", "--data.nome", "x"]) as process, pytest.raises(RunError, match=r"data\.nome"):
+        startup.wait(process, tmp_path / "metrics.jsonl")
+
+
+def test_what_cannot_be_kept_is_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "file" / "results")
+    monkeypatch.setattr(sys, "argv", ["bench", "startup"])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+
+
+@pytest.mark.parametrize("option", ["--quick", "--busy"])
+def test_figures_that_do_not_count_say_so_and_are_not_kept(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(command, "import_module", lambda name: SimpleNamespace(measure=lambda asked: [Table("T", [])]))
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sys, "argv", ["bench", "memory", option])
+    assert command.main() == 0
+    assert f"with {option} these figures do not count" in capsys.readouterr().out
+    assert not (tmp_path / "results").exists()
 
 
 # Processes that train
@@ -222,6 +298,12 @@ def test_the_products_of_a_step_are_those_of_its_layers() -> None:
     assert products(begin(contest, "float32", data="sample", device="cpu")) == 2 * B * (2 * first + 3 * others)
 
 
+def test_our_side_trains_where_it_is_told() -> None:
+    with pytest.raises(UsageError, match=r"trainer.device is cuda") if not torch.cuda.is_available() else nullcontext():
+        assert begin(CONTESTS["784-400-20"], "float32", data="sample", device="cuda").batches.device.type == "cuda"
+    assert begin(CONTESTS["784-400-20"], "float32", data="sample", device="cpu").batches.device.type == "cpu"
+
+
 @pytest.mark.parametrize("name", ["784-400-200-3, batch norm", "pythae, convolutions"])
 def test_our_side_of_a_contest_learns(name: str) -> None:
     contest: Contest = replace(CONTESTS[name], batch=20 if "norm" in name else 4)
@@ -237,6 +319,21 @@ def test_a_row_is_computed_from_the_seconds_of_steps() -> None:
     assert (batch, parameters) == (100, "5 / 7")
     assert rest[:5] == [pytest.approx(250), pytest.approx(1000), "4.00 (4.00–4.00)", None, None]
     assert rest[5:] == [pytest.approx(2.5), pytest.approx(10)]
+
+
+def test_the_share_of_the_ceiling_is_that_of_neighbouring_blocks() -> None:
+    about = {way: {"parameters": 5, "flops": SIDE**3} for way in ("theirs 0", "float32")}
+    slow = [1.0, 2.0, 4.0, 2.0, 1.0]  # how slow the machine is in each block
+    each = {"theirs 0": [0.4 * s for s in slow], "float32": [0.2 * s for s in slow], "matmul": [0.1 * s for s in slow]}
+    assert cells(100, about, each)[-2:] == [pytest.approx(12.5), pytest.approx(25)]
+
+
+def test_ways_that_do_not_run_alike_are_told() -> None:
+    ours = {"torch": "2.13.0", "threads": 2}
+    assert unlike("net", {"a": ours, "b": ours | {"parameters": 3}}) == []
+    assert (
+        "torch 2.13.0 with 2 threads and torch 2.9.0" in unlike("net", {"a": ours, "b": ours | {"torch": "2.9.0"}})[0]
+    )
 
 
 def test_pythaes_batches_go_on_from_block_to_block_and_are_drawn_anew() -> None:
@@ -261,13 +358,20 @@ def test_pythaes_batches_go_on_from_block_to_block_and_are_drawn_anew() -> None:
 
 @pytest.mark.parametrize("same", [True, False])
 def test_curves_of_competitors_are_kept_on_the_same_machine_only(same: bool, tmp_path: Path) -> None:
-    here = measure.machine()
+    name, here = next(iter(quality.RIVALS)), measure.machine()
     content = {
         "machine": here | ({} if same else {"processor": "another"}),
-        "tables": [{"data": {"curves": {"a": [[1.0, 250.0]], "vaescope": [[1.0, 240.0]]}, "theirs": ["a"]}}],
+        "tables": [
+            {
+                "data": {
+                    "curves": {name: [[1.0, 250.0]], "gone": [], "vaescope": [[1.0, 240.0]]},
+                    "theirs": [name, "gone"],
+                }
+            }
+        ],
     }
     (tmp_path / "quality.json").write_text(json.dumps(content))
-    assert quality.earlier(tmp_path / "quality.json") == ({"a": [(1.0, 250.0)]} if same else {})
+    assert quality.earlier(tmp_path / "quality.json") == ({name: [(1.0, 250.0)]} if same else {})
     assert quality.earlier(tmp_path / "nothing.json") == {}
 
 

@@ -2,9 +2,12 @@
 turns."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 
 from bench.against import Worker
-from bench.measure import ROOT, Asked, Quiet, Table, median, ratio
+from bench.measure import ROOT, Asked, Table, interleaved, median, ratio
+from bench.worker import steps_for
 
 NETWORKS: Mapping[str, tuple[str, ...]] = {
     "main.yaml: MLP, 2 latents, batch 256": ("main",),
@@ -48,22 +51,10 @@ def _row(words: tuple[str, ...], asked: Asked, kept: dict[str, list[float]]) -> 
     base += ["--data.root", asked.root] if asked.root else []
     everything = [word for off in TRICKS.values() for word in off]
     ways = {"all": [], **{trick: [*off] for trick, off in TRICKS.items()}, "none": everything}
-    workers = {way: Worker(ROOT, [*base, *off]) for way, off in ways.items()}
-    steps = _steps(workers["all"], 0.2 if asked.quick else 1.0)
-    kept |= {way: [] for way in workers}
-    for worker in workers.values():
-        worker.seconds(max(2, steps // 4))  # the first steps allocate memory
-    with Quiet(asked):
-        for block in range(asked.blocks):
-            for way in list(workers) if block % 2 == 0 else list(workers)[::-1]:
-                kept[way].append(workers[way].seconds(steps) / steps)
-    for worker in workers.values():
-        worker.end()
+    with ExitStack() as stack:
+        workers = {way: stack.enter_context(Worker(ROOT, [*base, *off])) for way, off in ways.items()}
+        steps = steps_for(workers["all"], 0.2 if asked.quick else 1.0)
+        blocks = interleaved({way: partial(workers[way].seconds, steps) for way in workers}, asked.blocks, asked)
+    kept |= {way: [seconds / steps for seconds in blocks[way]] for way in blocks}
     size = int(words[words.index("--trainer.batch_size") + 1]) if "--trainer.batch_size" in words else 256
     return [size / median(kept["all"]), *(str(ratio(kept[way], kept["all"])) for way in ways if way != "all")]
-
-
-def _steps(worker: Worker, seconds: float) -> int:
-    """How many steps take about so long."""
-    worker.seconds(2)
-    return max(2, round(seconds / (worker.seconds(3) / 3)))

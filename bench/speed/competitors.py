@@ -27,7 +27,7 @@ from torch.nn.functional import binary_cross_entropy
 from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from bench.worker import serve
+from bench.worker import about, serve
 from vaescope.conditional import Conditional
 from vaescope.data.images import load
 from vaescope.distributions import diagonal_normal
@@ -35,7 +35,6 @@ from vaescope.families import Bernoulli
 from vaescope.families.family import Family
 from vaescope.models import VAE
 from vaescope.nets import Shape
-from vaescope.outline import count
 from vaescope.priors import StandardNormal
 
 SHAPE = (1, 28, 28)
@@ -245,7 +244,7 @@ def main() -> None:
     torch.manual_seed(0)
     peer = NETWORKS[asked.network]()
     loop = Loop(peer, dataset(levels, asked.source), asked.batch, asked.workers, asked.binary)
-    serve(loop.run, lambda path: torch.save(peer.state_dict(), path), {"parameters": count(peer)})
+    serve(loop.run, lambda path: torch.save(peer.state_dict(), path), about(peer))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.measure import state
-from bench.worker import train
+from bench.worker import about, train
 from vaescope.models import Flat
 from vaescope.nets import MLP, DeepConv, Network, Shape
 from vaescope.nets.layers import Folded, after, dense
-from vaescope.outline import count
 from vaescope.training import State
 
 
@@ -94,6 +93,10 @@ def _pictures(network: str, batch: int) -> list[list[str]]:
     return [[network, str(batch), "--source", "pictures", "--workers", str(workers)] for workers in (0, 1)]
 
 
+def _pythae(network: str) -> list[list[str]]:
+    return [[network, "--workers", str(workers)] for workers in (0, 1)]
+
+
 def _flat(latent: int, network: Network) -> Flat:
     return Flat(latent=latent, network=network)
 
@@ -106,9 +109,9 @@ CONTESTS = {
     "784-400-200-3, batch norm": Contest(_flat(3, Funnel()), 512, _pictures("normed", 512)),
     "five convolutions": Contest(_flat(3, DeepConv()), 512, _pictures("deep", 512)),
     "pythae, default": Contest(
-        _flat(16, MLP(width=512, encoder_blocks=0, decoder_blocks=0, activation="relu")), 100, [["mlp"]], pythae=True
+        _flat(16, MLP(width=512, encoder_blocks=0, decoder_blocks=0, activation="relu")), 100, _pythae("mlp"), True
     ),
-    "pythae, convolutions": Contest(_flat(16, Widening()), 100, [["conv"]], pythae=True),
+    "pythae, convolutions": Contest(_flat(16, Widening()), 100, _pythae("conv"), True),
 }  # fmt: skip
 """Every network by its name."""
 
@@ -136,6 +139,7 @@ def begin(
         "1000000",
     ]
     words += ["--trainer.optimizer", "Adam", "--trainer.optimizer.lr", "0.001", "--engine.precision", precision]
+    words += ["--trainer.device", device]
     begun: State = state(words, root, contest.ours)[1]
     return begun
 
@@ -152,7 +156,7 @@ def main() -> None:
     name, precision, root = sys.argv[1:]
     flops = products(begin(CONTESTS[name], precision, root, device="cpu"))
     begun = begin(CONTESTS[name], precision, root)
-    train(begun, parameters=count(begun.model), precision=begun.engine.precision, flops=flops)
+    train(begun, **about(begun.model), precision=begun.engine.precision, flops=flops)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from bench.explorer import sizes
-from bench.measure import ROOT, Asked, Quiet, Table, interleaved, median
+from bench.measure import ROOT, Asked, Table, interleaved, median
 from vaescope.run import Run
 
 FEW = 100
@@ -54,6 +54,5 @@ def trained(folder: Path, asked: Asked, *words: str) -> Path:
     words = words or ("--trainer.steps", str(FEW))
     command = [sys.executable, "-m", "vaescope", "train", "--config", "configs/main.yaml", "--out", str(folder)]
     command += [*words, "--figures.explorer", "false", *(["--data.root", asked.root] if asked.root else [])]
-    with Quiet(asked):
-        subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=300)
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True, timeout=300)
     return folder

@@ -100,7 +100,8 @@ def share(summary: dict[str, Any], frames: int, seconds: dict[str, list[float]],
     ]
     table.notes.append(
         f"`configs/main.yaml` with {run.config.figures.points:,} points. Training is the time of the loop, with "
-        "validations and checkpoints, less that of recording. explorer.html is not among the pictures."
+        "validations and checkpoints, of one whole run, less that of recording. explorer.html is not among the "
+        "pictures."
     )
     table.data |= {"summary": {key: summary[key] for key in ("steps", "seconds", "drawing_seconds")}}
     return table

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bench.measure import RESULTS, ROOT, Asked, Quiet, Table, machine
+from bench.measure import RESULTS, ROOT, Asked, Table, machine, quietly
 from bench.recipes import train
 from bench.speed.competitors import Peer, as_ours, deep, plain
 from bench.speed.contests import CONTESTS
@@ -80,11 +80,12 @@ RIVALS = {
     "loop of the PyTorch example, 20 latents": Rival(
         plain, 128, (1, 2, 3, 5, 10), [[*words, "--binary"] for words in CONTESTS["784-400-20"].theirs]
     ),
-    "such a loop, five strided convolutions, 3 latents": Rival(
+    "same loop, five convolutions, 3 latents": Rival(
         deep, 512, (0.25, 0.5, 1), [["deep", "512", "--binary"]]
     ),
     "pythae, its default network, 16 latents": Rival(
-        partial(plain, 512, 16), 100, (1, 2, 5, 10), [["mlp", "binary"]], PYTHAE
+        partial(plain, 512, 16), 100, (1, 2, 5, 10),
+        [[*words, "--binary"] for words in CONTESTS["pythae, default"].theirs], PYTHAE,
     ),
 }  # fmt: skip
 """Every competitor by its name."""
@@ -118,9 +119,13 @@ def _ours(kind: str, root: str, asked: Asked) -> Iterator[tuple[int, Point]]:
     words = ["--trainer.steps", "30", "--figures.frames", "0"] if asked.quick else []
     for budget in budgets:
         asked.say(f"quality: {kind}-{budget}.yaml")
-        with tempfile.TemporaryDirectory() as folder, Quiet(asked):
-            outcome = train(ROOT / "configs" / f"{kind}-{budget}.yaml", Path(folder) / "run", root, None, words)
+        outcome = quietly(partial(_run, ROOT / "configs" / f"{kind}-{budget}.yaml", root, words), asked)
         yield budget, (outcome["seconds"], outcome["test"]["negative_elbo"])
+
+
+def _run(recipe: Path, root: str, words: Sequence[str]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        return train(recipe, Path(folder) / "run", root, None, words)
 
 
 def _theirs(root: Path, asked: Asked, table: Table) -> dict[str, list[Point]]:
@@ -137,7 +142,7 @@ def _theirs(root: Path, asked: Asked, table: Table) -> dict[str, list[Point]]:
                 continue
             asked.say(f"quality: {name}")
             try:
-                curves[name] = trained(rival, root, images, asked)
+                curves[name] = quietly(partial(trained, rival, root, images, asked), asked)
             except WorkerError as error:
                 table.notes += unmeasured(name, error, bool(rival.names), table.notes)
     return curves
@@ -152,7 +157,7 @@ def earlier(path: Path) -> dict[str, list[Point]]:
     if not same or kept["machine"]["versions"]["torch"] != here["versions"]["torch"]:
         return {}
     data = kept["tables"][0]["data"]
-    return {name: [(x, y) for x, y in data["curves"][name]] for name in data["theirs"]}
+    return {name: [(x, y) for x, y in data["curves"][name]] for name in data["theirs"] if name in RIVALS}
 
 
 def trained(rival: Rival, root: Path, images: Path, asked: Asked) -> list[Point]:
@@ -166,7 +171,7 @@ def trained(rival: Rival, root: Path, images: Path, asked: Asked) -> list[Point]
     """
     test = shown(root)
     seconds, done, points = 0.0, 0, []
-    with Quiet(asked), _fastest(rival, root, images) as worker:
+    with _fastest(rival, root, images) as worker:
         for epochs in rival.epochs[:2] if asked.quick else rival.epochs:
             steps = math.ceil((0.01 if asked.quick else 1) * epochs * IMAGES / rival.batch)
             seconds, done = seconds + worker.seconds(steps - done), steps

@@ -11,13 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from bench.measure import ROOT, Asked, Quiet, Ratio, Table, median, middle, settings_of
+from bench.measure import ROOT, Asked, Ratio, Table, interleaved, median, middle, settings_of
 from vaescope.data.images import ImageSet, Split
 from vaescope.experiment import begin
 from vaescope.figures import style
@@ -106,12 +107,9 @@ def timed(series: Series, blocks: int, asked: Asked) -> dict[int, list[float]]:
     asked.say(f"scaling: {series.name}")
     states = {size: made(series, size) for size in series.sizes}
     steps = {size: enough(state, SPAN / (4 if asked.quick else 1)) for size, state in states.items()}
-    seconds: dict[int, list[float]] = {size: [] for size in series.sizes}
-    with Quiet(asked):
-        for block in range(blocks):
-            for size in series.sizes if block % 2 == 0 else series.sizes[::-1]:
-                seconds[size].append(per_step(states[size], steps[size]))
-    return seconds
+    ways = {str(size): partial(per_step, states[size], steps[size]) for size in states}
+    taken = interleaved(ways, blocks, asked)
+    return {size: [seconds / steps[size] for seconds in taken[str(size)]] for size in states}
 
 
 def made(series: Series, size: int) -> State:
@@ -181,6 +179,8 @@ def picture(path: Path, found: dict[str, dict[int, list[float]]]) -> None:
 
 def panel(axes: Axes, series: Series, times: dict[int, list[float]]) -> None:
     """One thing that was varied, on logarithmic scales; bars from the fastest to the slowest block."""
+    from matplotlib.ticker import LogLocator
+
     sizes, fitted = list(times), exponent(times).middle
     ms = 1000 * np.array([times[size] for size in sizes])  # (sizes, blocks)
     middles = np.median(ms, axis=1)
@@ -195,6 +195,7 @@ def panel(axes: Axes, series: Series, times: dict[int, list[float]]) -> None:
     axes.set_xlabel(series.unit, fontsize=style.PRINT.small)
     axes.set_xticks([sizes[0], sizes[-1]], [f"{size:,}" for size in (sizes[0], sizes[-1])])
     axes.minorticks_off()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
 
 

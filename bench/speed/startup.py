@@ -12,7 +12,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.measure import ROOT, Asked, Table, interleaved, median
+from bench.measure import ROOT, Asked, Table, interleaved, median, ratio
+from vaescope.errors import RunError
 
 WITHIN = 120.0
 """Seconds after which a command has failed."""
@@ -33,9 +34,10 @@ def measure(asked: Asked) -> list[Table]:
         "`vaescope train --config configs/main.yaml` to the first step": lambda: first_step(asked.root),
     }
     seconds = interleaved(ways, 2 if asked.quick else asked.blocks, asked)
-    found = Table("Start-up, data cached", ["command", "seconds", "least to most"])
+    found = Table("Start-up, data cached", ["command", "seconds", "least to most", "times `import torch`"])
     for name, times in seconds.items():
-        found.rows.append([name, median(times), f"{min(times):.2f} to {max(times):.2f}"])
+        times_torch = str(ratio(times, seconds["`import torch` alone"]))
+        found.rows.append([name, median(times), f"{min(times):.2f} to {max(times):.2f}", times_torch])
     found.notes.append(
         "From the start of a process; of training until the first step is done and written down, with the validation "
         "before it. Files are in the system's cache, and the images are gzipped or not as they lie there."
@@ -63,14 +65,17 @@ def first_step(root: str | None) -> None:
 
 def started(words: Sequence[str]) -> "subprocess.Popen[bytes]":
     """A process of the command line."""
-    silent = subprocess.DEVNULL
-    return subprocess.Popen([sys.executable, "-m", "vaescope", *words], cwd=ROOT, stdout=silent, stderr=silent)
+    command = [sys.executable, "-m", "vaescope", *words]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def wait(process: "subprocess.Popen[bytes]", log: Path) -> None:
     """Waits until a log has a line of training."""
     begun = time.perf_counter()
     while not (log.exists() and '"split": "train"' in log.read_text()):
-        if process.poll() is not None or time.perf_counter() - begun > WITHIN:
-            raise SystemExit(f"vaescope train ended or took more than {WITHIN:.0f} s without a first step")
+        if process.poll() is not None:
+            said = process.stderr.read().decode(errors="replace").strip().splitlines() if process.stderr else []
+            raise RunError(f"vaescope train made no step: {said[-1] if said else 'it ended without a word'}")
+        if time.perf_counter() - begun > WITHIN:
+            raise RunError(f"vaescope train took more than {WITHIN:.0f} s to its first step")
         time.sleep(LOOK)

@@ -29,6 +29,9 @@ BLOCK = 1.5
 SIDE = 2048
 """Rows and columns of the matrices whose product is the ceiling."""
 
+TIMES = 5
+"""Products in a block, so that it lasts a good part of a second."""
+
 PYTHAE = "PYTHAE_PYTHON"
 """The variable that names an interpreter with pythae, if it is another one."""
 
@@ -44,7 +47,7 @@ NOTES = (
     "% of matmul: the operations of all products of a step, counted in ours, over what a product of two matrices of "
     f"{SIDE}x{SIDE} in float32 reached in the same run.",
     "The first four are trained in the loop of the VAE example of PyTorch, with the work that torchvision does for "
-    "each image; with no worker for the data or one, whichever was faster.",
+    "each image, the others by pythae's own trainer; with no worker for the data or one, whichever was faster.",
     "Theirs have exp(log-variance / 2) as the scale where ours bounds scale and mean. Where layers come before a batch "
     "normalisation theirs have a bias that it takes away; ours have one more offset for each of the 784 pixels.",
 )
@@ -60,6 +63,7 @@ def measure(asked: Asked) -> list[Table]:
             asked.say(f"throughput: {name}")
             try:
                 table.rows.append([name, *_row(name, contest, asked, root, images, table.data)])
+                table.notes += unlike(name, table.data[name]["about"])
             except WorkerError as error:
                 table.notes += unmeasured(name, error, contest.pythae, table.notes)
     return [table]
@@ -87,6 +91,12 @@ def unmeasured(name: str, error: WorkerError, pythae: bool, known: Sequence[str]
         f"scikit-learn scipy tqdm`, into this environment or into one whose interpreter the variable {PYTHAE} names."
     )
     return [f"{name} was not measured: {error}.", *([remedy] if pythae and remedy not in known else [])]
+
+
+def unlike(name: str, about: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What notes say of ways that are not run by the same torch with as many threads."""
+    kinds = sorted({f"torch {said['torch']} with {said['threads']} threads" for said in about.values()})
+    return [f"{name}: the ways do not run alike, but with {' and '.join(kinds)}."] if len(kinds) > 1 else []
 
 
 def pythae_worker(images: Path, *words: str) -> Worker:
@@ -119,8 +129,8 @@ def _row(name: str, contest: Contest, asked: Asked, root: str, images: Path, kep
         steps = {way: steps_for(worker, long) for way, worker in workers.items()}
         ways = {way: partial(worker.seconds, steps[way]) for way, worker in workers.items()}
         taken = interleaved(ways | {"matmul": ceiling()}, asked.blocks, asked)
-    each = {way: [seconds / steps.get(way, 1) for seconds in taken[way]] for way in taken}
-    kept[name] = {"about": about, "seconds of a step": each}
+    each = {way: [seconds / steps.get(way, TIMES) for seconds in taken[way]] for way in taken}
+    kept[name] = {"about": about, "steps in a block": steps, "seconds of a step": each}
     return cells(contest.batch, about, each)
 
 
@@ -133,7 +143,7 @@ def cells(batch: int, about: Mapping[str, Mapping[str, Any]], each: Mapping[str,
         each: The seconds of a step in every block, by the way, and of a product of matrices.
     """
     theirs = min((way for way in each if way.startswith("theirs")), key=lambda way: median(each[way]))
-    operations, most = about["float32"]["flops"], 2 * SIDE**3 / median(each["matmul"])
+    operations = about["float32"]["flops"] / (2 * SIDE**3)  # in products of the ceiling
 
     def speed(way: str) -> Cell:
         return batch / median(each[way]) if way in each else None
@@ -142,7 +152,7 @@ def cells(batch: int, about: Mapping[str, Mapping[str, Any]], each: Mapping[str,
         return str(ratio(each[theirs], each[way])) if way in each else None
 
     def share(way: str) -> Cell:
-        return 100 * operations / median(each[way]) / most
+        return 100 * operations * ratio(each["matmul"], each[way]).middle
 
     parameters = f"{about[theirs]['parameters']:,} / {about['float32']['parameters']:,}"
     first: list[Cell] = [
@@ -163,7 +173,8 @@ def ceiling() -> Callable[[], None]:
     matrix = torch.ones(SIDE, SIDE, device=device)
 
     def multiply() -> None:
-        torch.mm(matrix, matrix)
+        for _ in range(TIMES):
+            torch.mm(matrix, matrix)
         if device.type == "cuda":
             torch.cuda.synchronize()
 
