@@ -184,10 +184,15 @@ def table(trials: Sequence[Trial]) -> str:
     lines = ["| seconds | config | changes | steps | cost of a step | validation −ELBO | seeds |", "|" + " --- |" * 7]
     for (budget, config, words), group in sorted(alike.items(), key=lambda row: (row[0][0], mean(row[1]))):
         spread = f" ± {statistics.stdev(trial.validation for trial in group):.2f}" if len(group) > 1 else ""
-        said = f"`{shlex.join(words)}`" if words else "as it is"
-        cells = [f"{budget:g}", Path(config).stem, said, f"{group[0].steps:,}", f"{group[0].cost:.2f}"]
+        cells = [f"{budget:g}", Path(config).stem, briefly(words), f"{group[0].steps:,}", f"{group[0].cost:.2f}"]
         lines.append("| " + " | ".join([*cells, f"{mean(group):.2f}{spread}", str(len(group))]) + " |")
     return "\n".join(lines)
+
+
+def briefly(words: Sequence[str]) -> str:
+    """Changes with the last two names of each key, such as optimizer.lr."""
+    names = [".".join(word.lstrip("-").replace(".init_args", "").split(".")[-2:]) for word in words[::2]]
+    return ", ".join(f"`{name} {value}`" for name, value in zip(names, words[1::2], strict=True)) or "as it is"
 
 
 def mean(trials: Sequence[Trial]) -> float:
