@@ -20,10 +20,12 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.measure import RESULTS, Asked, interleaved, ratio, state
+from vaescope.errors import UsageError
 
 TRIALS = RESULTS / "search.json"
 REFERENCE = ("--config", "configs/latent32.yaml")
@@ -42,6 +44,7 @@ CHANGES = {
     "batches of 512": "--trainer.batch_size 512",
     "learning rate 0.003": f"{OPTIMIZER}.lr 0.003",
     "learning rate 0.008": f"{OPTIMIZER}.lr 0.008",
+    "learning rate 0.012": f"{OPTIMIZER}.lr 0.012",
     "second moment 0.95": f"{OPTIMIZER}.betas [0.9,0.95]",
     "weight decay 0.05": f"{OPTIMIZER}.weight_decay 0.05",
     "width 384": f"{NETWORK}.width 384",
@@ -171,8 +174,9 @@ class Search:
         alone = {change: self.score(shlex.split(change)) for change in changes}
         for change in sorted((change for change in alone if alone[change] < best), key=alone.__getitem__):
             both = (*kept, *shlex.split(change))
-            if (found := self.score(both)) < best:
-                best, kept = found, both
+            with suppress(UsageError):  # where a change does not go with those that are kept
+                if (found := self.score(both)) < best:
+                    best, kept = found, both
         return kept
 
 

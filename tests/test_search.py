@@ -8,6 +8,7 @@ import pytest
 from bench import search
 from bench.search import CHANGES, Search, Trial
 from vaescope.config import build, parse
+from vaescope.errors import UsageError
 from vaescope.request import parser
 
 GAINS = {"--a 1": 1.0, "--b 1": 2.0, "--c 1": -1.0, "--d 1": 0.5}
@@ -31,6 +32,16 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
 
 def test_changes_that_help_are_put_together_as_long_as_each_helps_again(small: Search) -> None:
     assert small.greedy(GAINS) == ("--b", "1", "--a", "1")
+
+
+def test_a_change_that_does_not_go_with_those_kept_is_left_out(small: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(words: list[str], *rest: object) -> tuple[float, float, float]:
+        if {"--a", "--b"} <= set(words):
+            raise UsageError("no")
+        return pretend(words, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(search, "train", refuse)
+    assert small.greedy(GAINS) == ("--b", "1")
 
 
 def test_a_search_goes_on_where_it_stopped(small: Search, monkeypatch: pytest.MonkeyPatch) -> None:
