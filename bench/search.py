@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.measure import RESULTS, Asked, interleaved, ratio, state
+from bench.variants import VARIANTS, varied
 from vaescope.errors import UsageError
 
 TRIALS = RESULTS / "search.json"
@@ -61,6 +62,8 @@ CHANGES = {
     "warm-up over 0.1": f"{WARMUP}.share 0.1",
     "warm-up over 0.4": f"{WARMUP}.share 0.4",
     "no warm-up": f"{WARMUP}.start 1.0",
+    "dropout 0.05": f"{NETWORK}.dropout 0.05",
+    **{name[1:].replace("-", " "): name for name in VARIANTS},
 }
 """The changes that are tried, by name: words of the command line, the last of which holds where two are of one key."""
 
@@ -111,11 +114,24 @@ def relative_cost(words: Sequence[str], root: str | None, steps: int = 10) -> fl
     """How many times as long a step takes as one of the reference, as the two take turns."""
 
     def some(given: Sequence[str]) -> Callable[[], object]:
-        begun = state((*given, *ROUNDED), root)[1]
-        return lambda: [begun.advance() for _ in range(steps)]
+        options, variants = parted(given)
+        begun = state((*options, *ROUNDED), root)[1]
+        advance, _ = varied(begun, variants)
+
+        def run() -> None:
+            for k in range(steps):
+                begun.step = begun.total * k // steps  # all over the run: some change on the way
+                advance()
+
+        return run
 
     seconds = interleaved({"reference": some(REFERENCE), "candidate": some(words)}, 5, Asked(busy=True))
     return ratio(seconds["candidate"], seconds["reference"]).middle
+
+
+def parted(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The words of a trial: those of the command line, and the variants, which no key names."""
+    return tuple(w for w in words if w not in VARIANTS), tuple(w for w in words if w in VARIANTS)
 
 
 def train(words: Sequence[str], steps: int, seed: int, root: str | None) -> tuple[float, float, float]:
@@ -124,11 +140,14 @@ def train(words: Sequence[str], steps: int, seed: int, root: str | None) -> tupl
     from vaescope.run import validation_examples
 
     length = ("--trainer.epochs", "100000", "--trainer.steps", str(steps), "--seed", str(seed))
-    settings, begun = state((*words, *length, *ROUNDED), root)
+    options, variants = parted(words)
+    settings, begun = state((*options, *length, *ROUNDED), root)
+    advance, finish = varied(begun, variants)
     start = time.perf_counter()
     while begun.step < begun.total:
-        begun.advance()
+        advance()
     seconds = time.perf_counter() - start
+    finish()
     images = settings.data.load(lambda line: None)
     shown = validation_examples(begun.model, settings.data.target, images)
     terms = average(begun.objective, begun.model, shown)
@@ -195,8 +214,10 @@ def table(trials: Sequence[Trial]) -> str:
 
 def briefly(words: Sequence[str]) -> str:
     """Changes with the last two names of each key, such as optimizer.lr."""
-    names = [".".join(word.lstrip("-").replace(".init_args", "").split(".")[-2:]) for word in words[::2]]
-    return ", ".join(f"`{name} {value}`" for name, value in zip(names, words[1::2], strict=True)) or "as it is"
+    options, variants = parted(words)
+    names = [".".join(word.lstrip("-").replace(".init_args", "").split(".")[-2:]) for word in options[::2]]
+    said = [f"{name} {value}" for name, value in zip(names, options[1::2], strict=True)]
+    return ", ".join(f"`{part}`" for part in (*said, *variants)) or "as it is"
 
 
 def mean(trials: Sequence[Trial]) -> float:

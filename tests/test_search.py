@@ -1,5 +1,6 @@
 """The search for recipes: what helps is kept, nothing is tried twice, and every candidate gets the same seconds."""
 
+import math
 import shlex
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from bench import search
 from bench.search import CHANGES, Search, Trial
+from bench.variants import VARIANTS
 from vaescope.config import build, parse
 from vaescope.errors import UsageError
 from vaescope.request import parser
@@ -73,7 +75,7 @@ def test_the_table_has_the_best_first_with_the_spread_of_its_seeds(small: Search
 @pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
 def test_every_change_is_a_config(change: str) -> None:
     made = parser()
-    parsed = parse(made, ["--config", "configs/latent32.yaml", *shlex.split(change)])
+    parsed = parse(made, ["--config", "configs/latent32.yaml", *search.parted(shlex.split(change))[0]])
     for name in ("out", "resume", "json", "skip_bad"):
         parsed.pop(name)
     build(made, parsed)
@@ -90,3 +92,18 @@ def test_a_trial_trains_and_is_scored_on_validation_images() -> None:
 def test_the_words_of_a_trial_come_back_as_they_were(small: Search) -> None:
     search.keep(Trial("a.yaml", ("--x", "[0.9, 0.95]"), 7.0, 0, 1.0, 10, 240.0, 10.0, 1.0))
     assert search.load()[-1].words == ("--x", "[0.9, 0.95]")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_trains(variant: str) -> None:
+    words = [
+        "--config",
+        "configs/latent32.yaml",
+        "--data.name",
+        "sample",
+        "--model.init_args.network.init_args.width",
+        "16",
+    ]
+    bound, rate, _ = search.train([*words, "--trainer.batch_size", "32", variant], 6, 0, None)
+    assert math.isfinite(bound)
+    assert rate > 0

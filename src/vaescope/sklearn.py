@@ -205,7 +205,7 @@ class VAEEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         objective, curve = ELBO(self.beta), Curve()
         objective.check(model)
         model.start_at(train.mean(0), train[:1])
-        engine = put(model, device, Engine())
+        engine = put(model, device, Engine(keep_memory=False))  # the process is not ours
         settings = Trainer(
             optimizer=partial(lightly, AdamW, **{**ADAMW, "lr": self.learning_rate}),
             validate_every=math.ceil(self.max_iter / VALIDATIONS) if len(held_out) else self.max_iter,
