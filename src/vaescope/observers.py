@@ -25,7 +25,7 @@ from vaescope.training import ROWS, Observer, State
 
 class Average:
     """An average of terms. They are kept as they come and added up together: to add one by one takes a GPU longer
-    than a step.
+    than a step. So the terms of a step must be tensors of their own, by the same names in every step.
     """
 
     def __init__(self) -> None:

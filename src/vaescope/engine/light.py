@@ -23,7 +23,7 @@ def light(kind: type[Optimizer]) -> type[Optimizer]:
     """An optimizer of some kind that is never compiled nor differentiated through. It makes the same steps.
 
     Args:
-        kind: Any torch optimizer; where its methods are wrapped in nothing, they stay what they are.
+        kind: A torch optimizer that a config may name; methods of it that are wrapped in nothing stay what they are.
     """
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in METHODS}
     methods["step"] = torch.no_grad()(methods["step"])

@@ -9,7 +9,8 @@ factors takes longer than it saves, and TF32 is taken.
 
 Only the networks run in it, under torch's autocast. Weights and their optimizer, the distributions, the loss and every
 validation are float32. What a network gives is rounded to 8 bits, which the logits of pixels bear without any loss, but
-not means with a scale of a few hundredths; families say of themselves what they bear.
+not means of pixels with a scale of a few hundredths; likelihoods say of themselves what they bear. The means of a
+posterior are rounded too while training goes on, but not where it is validated: docs/speed.md says what models lose.
 
 References:
     | Mixed Precision Training (Micikevicius et al., 2018)
