@@ -116,12 +116,12 @@ def differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
 
 
 def flat(content: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """All keys of a config, dotted, with their values."""
+    """All keys of a config, dotted, with their values. A class is the value of its part, however it is spelled."""
     if not isinstance(content, dict):
         yield above, content
         return
     for key, value in content.items():
-        yield from flat(value, f"{above}.{key}".lstrip("."))
+        yield from flat(value, above if key == "class_path" else f"{above}.{key}".lstrip("."))
 
 
 def optimizer_of(spec: Namespace) -> Callable[[Iterable[Parameter]], Optimizer]:
