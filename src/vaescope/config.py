@@ -29,6 +29,12 @@ from vaescope.objectives import ELBO, Objective
 from vaescope.pictures import Figures
 from vaescope.training import ADAMW, Trainer
 
+CHANGEABLE = (
+    "trainer.epochs", "trainer.steps", "trainer.patience", "trainer.checkpoint_every", "trainer.keep", "data.root",
+)  # fmt: skip
+"""The keys that may change when a run goes on: how long it is, how it is kept, and where its images, the same ones, are
+now."""
+
 
 @dataclass(frozen=True)
 class Config:
