@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import vaescope as vs
 from vaescope import checkpoint
 from vaescope.cli import main
 from vaescope.cli.train import BATCH, Interruption
@@ -102,6 +103,14 @@ def test_the_config_of_a_run_stays(run: Path, words: list[str], said: str, capsy
     told = refusal(capsys, "train", "--resume", str(run), *words)
     assert said in told
     assert "leave out" in told or "trainer.epochs, trainer.steps, trainer.patience" in told
+
+
+def test_a_run_can_be_trained_longer_from_python(run: Path) -> None:
+    with pytest.raises(UsageError, match="is finished"):
+        vs.resume(run, verbose=False)
+    longer = vs.resume(run, keys={"trainer.epochs": 4, "trainer.keep": 1}, verbose=False)
+    assert longer.origin.steps == 40
+    assert len(list((run / "checkpoints").iterdir())) == 1
 
 
 def test_what_is_the_same_is_no_change(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
