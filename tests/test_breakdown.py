@@ -465,7 +465,7 @@ def backing_off(
 
     def restore() -> State:
         state = fragile(config, images, most)
-        if (found := checkpoint.latest(folder)) is not None:
+        if (found := checkpoint.good(folder)) is not None:
             keeper.restore(found, state)
         del losses.losses[state.step :]
         return state

@@ -268,8 +268,9 @@ def check_size(state: "State", loss: float, step: int) -> None:
     if state.first_loss is None:
         state.first_loss = loss
     if loss - state.first_loss > BLOW_UP * max(abs(state.first_loss), state.pixels):
+        size = f"{loss:,.1f}" if loss < 1e9 else f"{loss:.3g}"
         finding = (
-            f"training diverged at step {step:,}: the loss is {loss:,.1f} nats per image, "
+            f"training diverged at step {step:,}: the loss is {size} nats per image, "
             f"but it began at {state.first_loss:,.1f}"
         )
         raise Breakdown(f"{finding}; {advice(state)}", step, finding=finding)
