@@ -14,6 +14,7 @@ from vaescope.experiment import train as train_run
 from vaescope.progress import Download, display
 from vaescope.request import expand_data, request
 from vaescope.summary import describe
+from vaescope.terminal import say
 from vaescope.training import Observer, State
 
 
@@ -31,7 +32,7 @@ def train(words: Sequence[str]) -> int:
     finally:
         stop.disarm()
         shown.close()
-    print(json.dumps(summary.record()) if asked.json else describe(summary))
+    say(json.dumps(summary.record()) if asked.json else describe(summary))
     return 128 + stop.signals[0] if summary.outcome == "interrupted" else 0
 
 
