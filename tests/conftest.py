@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
+from vaescope.checkpoint import load_tensors
 from vaescope.cli import main
 from vaescope.data.images import ImageSet, load
 from vaescope.engine.precision import machine
@@ -125,3 +128,12 @@ def written(run: Path, folder: Path) -> Path:
     page = folder / "explorer.html"
     page.write_text(explorer_html(Run.load(run)), encoding="utf-8")
     return page
+
+
+def retitled(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Changes the header of the weights of a run."""
+    path = folder / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["vaescope"])
+    change(header)
+    save_file(load_tensors(path), path, {"vaescope": json.dumps(header)})

@@ -4,7 +4,6 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,13 +169,12 @@ def trouble(source: "Source", found: "Survey") -> list[str]:
 
 def record(found: "Survey") -> dict[str, Any]:
     """A survey as what JSON can hold."""
-    plain = asdict(found)
     named = {
         "sizes": {f"{height}x{width}": count for (height, width), count in found.sizes.items()},
         "parts": {part or "": count for part, count in found.parts.items()},
         "shared": {"/".join(pair): count for pair, count in found.shared.items()},
     }
-    return plain | named
+    return vars(found) | named
 
 
 def table(found: "Survey", most: int = 10) -> list[str]:
