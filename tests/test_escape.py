@@ -2,18 +2,22 @@
 
 import json
 import re
+import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 import yaml
-from conftest import retitled
+from conftest import TINY, retitled
 from PIL import Image
 
+from tests.browser import Chromium, chromium
 from vaescope.card import write_card
 from vaescope.cli import main
 from vaescope.comparison import compare
@@ -227,3 +231,95 @@ def test_no_name_steers_a_terminal(
     out, err = capfd.readouterr()
     assert out or err
     assert not BUT_LINES.search(out + err)
+
+
+# A browser
+
+WATCH = "globalThis.ran = []; globalThis.alert = globalThis.confirm = globalThis.prompt = (said) => ran.push(said)"
+"""Notes what a script says that came from a name."""
+
+
+@pytest.fixture(scope="module")
+def trained(images: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on images whose classes are called so, in a folder that is, measured."""
+    folder = tmp_path_factory.mktemp("trained")
+    parts = {"train": images.train, "val": images.validation, "test": images.test}
+    arrays = {f"x_{name}": part.images[:, 0].numpy() for name, part in parts.items()}
+    arrays |= {f"y_{name}": np.array(ODD)[part.labels] for name, part in parts.items()}  # type: ignore[index]
+    np.savez_compressed(folder / f"{NAME}.npz", **arrays)  # type: ignore[arg-type]
+    words = [
+        "--trainer.epochs",
+        "2",
+        "--model.latent",
+        "2",
+        "--model.likelihood",
+        "Bernoulli",
+        "--data.targets",
+        "grey",
+    ]
+    assert main(["train", *TINY[2:], *words, "--data", f"{folder / NAME}.npz", "--out", str(folder / NAME)]) == 0
+    assert main(["evaluate", str(folder / NAME), "--quick", "--metrics", "elbo,reconstruction,probe"]) == 0
+    return folder / NAME
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A browser that notes which scripts ran."""
+    with chromium(tmp_path_factory.mktemp("chromium")) as window:
+        yield window
+
+
+def looked_at(browser: Chromium, found: Path, title: str) -> str:
+    """Opens a page and returns its text: nothing ran that came from a name, nothing was asked for, or complained of."""
+    browser.tell("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
+    browser.complaints(), browser.requests()
+    browser.go(found.as_uri())
+    if "explorer" in found.name:
+        walked(browser)
+    assert browser.run("return [document.title, ran]") == [title, []]
+    assert browser.run("return document.querySelectorAll('img[src=x], svg[onload], noscript ~ title').length") == 0
+    assert browser.complaints() == []
+    asked = [Path(unquote(address.removeprefix("file://"))) for address in browser.requests()]
+    assert asked.pop(0) == found
+    assert all(path.parent == found.parent / "figures" for path in asked)
+    assert not asked or found.name == "card.html"
+    return browser.run("return document.documentElement.textContent")
+
+
+def walked(browser: Chromium) -> None:
+    """Looks into all corners of an explorer."""
+    browser.wait("return document.body.classList.contains('ready')")
+    width = browser.run("return innerWidth")
+    for number in range(browser.run("return document.querySelectorAll('[role=tab]').length")):
+        browser.run("document.querySelectorAll('[role=tab]')[given[0]].click()", number)
+        browser.frames()
+        assert browser.run("return document.documentElement.scrollWidth") <= width
+    left, top, wide, high = browser.box("canvas.map")
+    browser.drag([(left + wide * k / 9, top + high * k / 9) for k in range(1, 9)], press=False)
+    browser.click((left + wide / 2, top + high / 2))
+
+
+@pytest.mark.slow
+def test_no_name_runs_in_a_browser(trained: Path, odd: Path, browser: Chromium, images: ImageSet) -> None:
+    shown = [printable(word) for word in ODD]
+    for folder, known in ((trained, None), (odd, images)):
+        run = Run.load(folder)
+        named = {"report": report_html(run), "comparison": html(compare(twice(folder)))}
+        named |= {"card": f"<!doctype html><meta charset=utf-8><title></title>{rendered(card(folder))}"}
+        named |= {"explorer": explorer_html(run, data=known)}
+        for name, text in named.items():
+            (folder / f"{name}.html").write_text(text, encoding="utf-8")
+            said = looked_at(browser, folder / f"{name}.html", unescape(re.findall("<title>(.*)</title>", text)[0]))
+            assert printable(NAME) in said
+            if name in ("report", "explorer"):
+                assert all(word in said for word in shown)
+
+
+@pytest.mark.slow
+def test_what_training_says_is_text_and_its_commands_can_be_typed(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    place = tmp_path / NAME.replace("\x1b", "'")
+    assert main(["train", *TINY, "--trainer.steps", "2", "--figures.frames", "0", "--out", str(place)]) == 0
+    out, err = capfd.readouterr()
+    assert not BUT_LINES.search(out + err)
+    line = next(line for line in out.splitlines() if line.startswith("go on with"))
+    assert shlex.split(line.removeprefix("go on with"))[:3] == ["vaescope", "evaluate", f"{place},"]
