@@ -29,6 +29,12 @@ from vaescope.objectives import ELBO, Objective
 from vaescope.pictures import Figures
 from vaescope.training import ADAMW, Trainer
 
+CHANGEABLE = (
+    "trainer.epochs", "trainer.steps", "trainer.patience", "trainer.checkpoint_every", "trainer.keep", "data.root",
+)  # fmt: skip
+"""The keys that may change when a run goes on: how long it is, how it is kept, and where its images, the same ones, are
+now."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -107,6 +113,21 @@ def build(parser: ArgumentParser, parsed: Namespace) -> Config:
         raise
     except (TypeError, ValueError, ArgumentError) as error:
         raise UsageError(explain(parser, str(error))) from None
+
+
+def differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
+    """The keys that two configs, as YAML, have different values for: each with its value in the one and the other."""
+    old, new = (dict(flat(yaml.safe_load(text))) for text in (before, now))
+    return {key: (old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)}
+
+
+def flat(content: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """All keys of a config, dotted, with their values. A class is the value of its part, however it is spelled."""
+    if not isinstance(content, dict):
+        yield above, content
+        return
+    for key, value in content.items():
+        yield from flat(value, above if key == "class_path" else f"{above}.{key}".lstrip("."))
 
 
 def optimizer_of(spec: Namespace) -> Callable[[Iterable[Parameter]], Optimizer]:

@@ -16,6 +16,7 @@ from vaescope.terminal import tell
 
 VERBS = {
     "train": ("train", "train a model as a config says, and draw what it learned"),
+    "migrate": ("train", "bring a run of an older version up to date"),
     "sample": ("look", "draw new images from a trained model"),
     "reconstruct": ("look", "show images beside what a trained model makes of them"),
     "encode": ("look", "write the latents of images to a file"),
