@@ -31,7 +31,6 @@ import numpy as np
 from vaescope import pages
 from vaescope.choices import unknown
 from vaescope.data.fetch import Report, log
-from vaescope.data.own.folder import printable
 from vaescope.data.rows import Rows, chunks
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
@@ -42,6 +41,7 @@ from vaescope.metrics.subject import FULL, QUICK, Effort, Subject
 from vaescope.observers import read_lines
 from vaescope.outliers import outliers
 from vaescope.run import Run, machine, one_line
+from vaescope.terminal import printable
 
 FORMAT = 1
 FILE, EACH = "evaluation.json", "evaluation.npz"
@@ -269,7 +269,7 @@ def measure(run: Run, subject: Subject, name: str) -> Measured:
     """One metric of a run. Its pictures are drawn into the run folder."""
     begun = time.perf_counter()
     scores, pictures, skipped = [], {}, ""
-    footer = f"run {run.folder.name} · step {run.step:,}"
+    footer = f"run {run.name} · step {run.step:,}"
     try:
         for finding in METRICS[name].measure(subject):
             if isinstance(finding, Picture):
@@ -291,7 +291,7 @@ def load_kept(run: Run) -> Evaluation:
         known = load(run.folder)
         if known.weights == digest:
             return known
-    return Evaluation(run.folder.name, run.step, digest, "", "", {})
+    return Evaluation(run.name, run.step, digest, "", "", {})
 
 
 def load(folder: Path) -> Evaluation:

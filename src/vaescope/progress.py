@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vaescope.data.fetch import IMAGES
 from vaescope.objectives import Terms
+from vaescope.terminal import printable
 from vaescope.training import Observer, State
 
 SECONDS = 0.25
@@ -145,7 +146,7 @@ class Download:
             line = f"{done:,} of {total:,} images"
         else:
             line = f"{name}: {done / 1e6:.1f}" + (f" of {total / 1e6:.1f}" if total else "") + " MB"
-        print(f"\r{line}", end=end, file=sys.stderr, flush=True)
+        print(f"\r{printable(line)}", end=end, file=sys.stderr, flush=True)
 
 
 class Steps:

@@ -39,12 +39,12 @@ from vaescope.data.idx import Array
 from vaescope.data.images import ImageSet
 from vaescope.data.items import Source
 from vaescope.data.own import from_arrays, open_source
-from vaescope.data.own.folder import printable
 from vaescope.data.pixels import Form
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
 from vaescope.models import VAE, SemiVAE
 from vaescope.observers import read_lines
+from vaescope.terminal import printable
 
 if TYPE_CHECKING:
     from vaescope.explorer import Explorer
@@ -74,7 +74,7 @@ def make_scene(
     settings: Config, folder: Path, model: VAE, images: ImageSet, validation: Examples, step: int, loss: float
 ) -> pictures.Scene:
     """What the pictures of a run are drawn from."""
-    caption = f"run {folder.name} · step {step:,} · validation loss {loss:.1f} nats per image"
+    caption = f"run {printable(folder.resolve().name)} · step {step:,} · validation loss {loss:.1f} nats per image"
     objective = str(settings.objective)
     return pictures.Scene(model, images, validation, settings.data.target, settings.figures, objective, caption)
 
@@ -133,7 +133,7 @@ class Origin:
         words = {key: printable(str(header.get(key, ""))) for key in ("title", "outcome", "machine", "latents")}
         return Origin(
             **words,
-            counts={split: int(count) for split, count in dict(header.get("counts", {})).items()},
+            counts={printable(split): int(count) for split, count in dict(header.get("counts", {})).items()},
             steps=int(header.get("steps", 0)),
             epochs=float(header.get("epochs", 0)),
             warnings=tuple(printable(str(text)) for text in header.get("warnings", ())),
@@ -203,6 +203,11 @@ class Run:
         except RuntimeError as error:
             raise UsageError(f"{path} does not fit {folder / 'config.yaml'} ({one_line(error)})") from None
         return Run(folder, settings, model.eval(), (channels, height, width), classes, step, loss, origin)
+
+    @property
+    def name(self) -> str:
+        """What it is called: the name of its folder."""
+        return printable(self.folder.resolve().name)
 
     @property
     def target(self) -> Target:

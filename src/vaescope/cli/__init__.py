@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from vaescope import __version__
 from vaescope.errors import RunError, UsageError
+from vaescope.terminal import tell
 
 VERBS = {
     "train": ("train", "train a model as a config says, and draw what it learned"),
@@ -95,5 +96,5 @@ def run(verb: str, words: list[str]) -> int:
 
 def fail(message: str, code: int) -> int:
     """Tells what went wrong in one line."""
-    print(f"vaescope: {' '.join(message.split())}", file=sys.stderr)
+    tell(f"vaescope: {' '.join(message.split())}")
     return code

@@ -4,13 +4,13 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaescope.cli.options import Parser, report
 from vaescope.data.sources import NAMED, find
 from vaescope.errors import UsageError
+from vaescope.terminal import say
 
 if TYPE_CHECKING:
     from vaescope.data.items import Source
@@ -67,11 +67,11 @@ def list_sets(as_json: bool) -> int:
         for s in NAMED.values()
     ]
     if as_json:
-        print(json.dumps(rows))
+        say(json.dumps(rows))
         return 0
     for s in NAMED.values():
         size = "x".join(map(str, s.shape))
-        print(f"{s.name:<15} {sum(s.counts):>7,} images of {size:<8}  {s.title} ({s.licence})")
+        say(f"{s.name:<15} {sum(s.counts):>7,} images of {size:<8}  {s.title} ({s.licence})")
     return 0
 
 
@@ -83,7 +83,7 @@ def fetch_set(name: str, root: Path) -> int:
     if name == "idx":
         raise UsageError("idx is the name for your own files: put them into a folder and set data.root to it")
     named = find(name)
-    print(named.shipped or fetch(named, root, report, Download()))
+    say(named.shipped or fetch(named, root, report, Download()))
     return 0
 
 
@@ -93,22 +93,22 @@ def check_set(name: str, root: Path, as_json: bool) -> int:
 
     found = describe(load(name, root, report, fetch_missing=False))
     if as_json:
-        print(json.dumps(found))
+        say(json.dumps(found))
         return 0
-    print(f"{found['name']}: images of {'x'.join(map(str, found['shape']))}, {len(found['classes'])} classes")
+    say(f"{found['name']}: images of {'x'.join(map(str, found['shape']))}, {len(found['classes'])} classes")
     for split, facts in found["splits"].items():
         low, high = facts["range"]
-        print(
+        say(
             f"  {split:<11} {facts['count']:>7,} images, greys {low} to {high}, mean {facts['mean']:.1f}, "
             f"std {facts['std']:.1f}, entropy of the binarised pixels {facts['entropy']:.3f} nats per image"
         )
         if facts["per_class"]:
             counts = zip(found["classes"], facts["per_class"], strict=True)
-            print("              " + ", ".join(f"{name} {count:,}" for name, count in counts))
+            say("              " + ", ".join(f"{name} {count:,}" for name, count in counts))
     if found["factors"]:
         sizes = ", ".join(f"{name} {size}" for name, size in found["factors"].items())
-        print(f"  factors     {sizes}")
-    print("  duplicates  " + ", ".join(f"{pair} {count}" for pair, count in found["duplicates"].items()))
+        say(f"  factors     {sizes}")
+    say("  duplicates  " + ", ".join(f"{pair} {count}" for pair, count in found["duplicates"].items()))
     return 0
 
 
@@ -139,9 +139,9 @@ def check_own(where: str, as_json: bool) -> int:
     wrong = trouble(source, found)
     command = f"vaescope train --data {shlex.quote(where)}{' --skip-bad' if found.bad else ''}"
     if as_json:
-        print(json.dumps(record(found) | {"picked": picks and picks.keys, "trouble": wrong}))
+        say(json.dumps(record(found) | {"picked": picks and picks.keys, "trouble": wrong}))
     else:
-        print(
+        say(
             "\n".join(
                 [
                     *table(found),
@@ -150,7 +150,8 @@ def check_own(where: str, as_json: bool) -> int:
                 ]
             )
         )
-        print("\n".join(["", *wrong]) if wrong else "", end="\n" if wrong else "")
+        if wrong:
+            say("\n".join(["", *wrong]))
     return 2 if found.bad or wrong else 0
 
 
@@ -168,13 +169,12 @@ def trouble(source: "Source", found: "Survey") -> list[str]:
 
 def record(found: "Survey") -> dict[str, Any]:
     """A survey as what JSON can hold."""
-    plain = asdict(found)
     named = {
         "sizes": {f"{height}x{width}": count for (height, width), count in found.sizes.items()},
         "parts": {part or "": count for part, count in found.parts.items()},
         "shared": {"/".join(pair): count for pair, count in found.shared.items()},
     }
-    return plain | named
+    return vars(found) | named
 
 
 def table(found: "Survey", most: int = 10) -> list[str]:

@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from vaescope.data.items import Part
-from vaescope.data.own.folder import printable
 from vaescope.data.own.labels import WITHOUT
 from vaescope.data.own.parts import PARTS, rank
 from vaescope.data.own.pieces import Piece, Pieces, digest_files
 from vaescope.data.own.remembered import remembering
 from vaescope.errors import UsageError
+from vaescope.terminal import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
