@@ -33,7 +33,7 @@ class Reference:
     """
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
-        self.scenario, self.folder = scenario, folder / scenario.name.replace(" ", "-").replace(",", "")
+        self.scenario, self.folder = scenario, folder / scenario.name.replace(" ", "-")
 
     @cached_property
     def before(self) -> Path:

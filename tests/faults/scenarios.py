@@ -72,6 +72,13 @@ def trained(folder: Path) -> None:
     assert done.code == 0, done.said
 
 
+def exported(folder: Path) -> None:
+    """A run that was exported before, in another format."""
+    trained(folder)
+    done = sit(("export", str(RUN), "--format", "torch"), folder)
+    assert done.code == 0, done.said
+
+
 def decoded(folder: Path) -> None:
     """Pictures that are in the cache already."""
     photos(folder)
@@ -118,8 +125,8 @@ LISTED = [
     training("plain", share=4),
     training("patience", "--trainer.optimizer", "SGD", "--trainer.optimizer.lr", "0.0", "--trainer.epochs", "10",
              "--trainer.patience", "2", "--trainer.validate_every", "2", share=2),
-    training("batch norm, labels", "--model", "SemiSupervised", "--objective", "M2", *CONVOLUTIONS, "--data.labelled",
-             "0.5", share=2),
+    training("batch norm", *CONVOLUTIONS, "--model.labels", "true", share=2),
+    training("few labels", "--model", "SemiSupervised", "--objective", "M2", "--data.labelled", "0.5", share=2),
     training("two players", "--objective", "FactorVAE", "--objective.width", "16", share=3),
     training("adversarial", "--objective", "AdversarialAutoencoder", "--model.posterior", "PointMass", share=2),
     training("vampprior", "--model.prior", "VampPrior", "--model.prior.components", "5", share=2),
@@ -130,7 +137,7 @@ LISTED = [
     Scenario("figures", ("figures", str(RUN)), trained),
     Scenario("evaluate", ("evaluate", str(RUN), "--quick", "--metrics", "elbo,reconstruction,latents"), trained, 2),
     Scenario("report", ("report", str(RUN)), trained),
-    Scenario("export", ("export", str(RUN)), trained),
+    Scenario("export", ("export", str(RUN)), exported),
     Scenario("explore", ("explore", str(RUN)), trained),
     Scenario("fetch", fetching, archives, 2),
 ]  # fmt: skip
