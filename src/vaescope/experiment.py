@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -271,7 +271,7 @@ def go_on(folder: Path, keeper: Checkpointer, state: State, trainer: Trainer, re
         UsageError: If it is finished, or cannot be gone on with.
     """
     found = checkpoint.good(keeper.folder, report)
-    done = is_scored(folder)
+    done = is_done(folder)
     if done:
         check_longer(folder, found, state, trainer.patience)
     remove_leftovers(folder)
@@ -285,11 +285,12 @@ def go_on(folder: Path, keeper: Checkpointer, state: State, trainer: Trainer, re
     return "extended" if done else "resumed"
 
 
-def is_scored(folder: Path) -> bool:
-    """Whether a run came to its end: its test images have been scored."""
-    return (folder / "model.safetensors").exists() and any(
-        line["split"] == "test" for line in read_lines(folder / "metrics.jsonl")
-    )
+def is_done(folder: Path) -> bool:
+    """Whether a run came to its end: its test images have been scored, and then all was drawn and written. Of that the
+    history tells, where there is one."""
+    events = [line.get("event") for line in read_history(folder)]
+    scored = any(line["split"] == "test" for line in read_lines(folder / "metrics.jsonl"))
+    return scored and (folder / "model.safetensors").exists() and (not events or events[-1] in get_args(Outcome))
 
 
 def check_longer(folder: Path, found: Path | None, state: State, patience: int | None) -> None:

@@ -2,15 +2,17 @@
 
 A rename within one folder is atomic, so a reader sees the old file or the new one, never half of either, and an
 interruption or a full disk leaves the old one as it was. What was written is on the disk before it is renamed, and the
-name before the work goes on, so that a power cut takes back nothing of what was done. A process that is killed can
-leave a file or folder behind that begins with a dot and ends in ``.tmp``: see :func:`remove_leftovers`.
+name before the work goes on, so that a power cut takes back nothing of what was done.
+
+What is not whole yet is in a folder whose name begins with a dot and ends in ``.tmp``, and which its process holds
+locked. A process that is killed leaves it behind, and the lock goes; whoever writes the same thing next removes it.
 """
 
 import errno
+import glob
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vaescope.errors import UsageError
+
+OLD = ".old"
+"""What a folder that is being replaced is called, in a temporary folder of its own."""
 
 
 def cache_folder() -> Path:
@@ -29,21 +34,18 @@ def cache_folder() -> Path:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary path with the same ending to write to, and renames it to ``path`` when the block succeeds.
+    """Gives a temporary path with the same name to write to, and renames it to ``path`` when the block succeeds.
 
     Args:
         path: The file to write. Its folder is made if it is not there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
-    try:
+    with _beside(path) as place:
+        temporary = place / path.name
         yield temporary
         to_disk(temporary)
         temporary.chmod(0o666 & ~_umask())  # some writers make their files private
         temporary.replace(path)
         to_disk(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -54,20 +56,80 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         path: The folder to make.
         replace: Whether it takes the place of one that is there, which is then gone. Without this there must be none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    try:
+    with _beside(path) as temporary:
         yield temporary
         for written in (*temporary.rglob("*"), temporary):
             to_disk(written)
-        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
+        temporary.chmod(0o777 & ~_umask())  # that of a temporary folder is private
         if replace and path.exists():
             _swap(temporary, path)
         else:
             temporary.rename(path)
         to_disk(path.parent)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A temporary folder beside a path, which is removed at the end. What was left of those for the same path by
+    processes that were killed is removed at the beginning."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        _remove_abandoned(left)
+    while True:
+        place = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        with _held(place, wait=True):
+            if not place.exists():  # another process found it before it was held
+                continue
+            try:
+                yield place
+            finally:
+                shutil.rmtree(place, ignore_errors=True)
+            return
+
+
+@contextmanager
+def _held(folder: Path, wait: bool = False) -> Iterator[bool]:
+    """Holds a folder as long as the block lasts, or this process lives.
+
+    Args:
+        folder: The folder.
+        wait: Whether to wait until nobody else holds it.
+
+    Returns:
+        Whether it is held. It is not where folders cannot be locked, as on Windows and some network file systems.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _locked(handle, wait)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked(handle: int, wait: bool) -> bool:
+    """Locks an open folder. Returns whether that could be done."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _remove_abandoned(left: Path) -> None:
+    """Removes a temporary folder unless its process lives. A folder that was being replaced comes back."""
+    with _held(left) as mine:
+        if not mine:
+            return
+        path = left.with_name(left.name[1:].rpartition(".tmp")[0].rpartition(".")[0])
+        if (left / OLD).exists() and not path.exists():
+            with suppress(OSError):
+                (left / OLD).rename(path)
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def to_disk(path: Path) -> None:
@@ -105,12 +167,14 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what a process that was killed had begun to write below a folder that nobody else writes to.
+    """Removes what processes that were killed had begun to write anywhere below a folder.
 
     Args:
-        folder: The folder. What cannot be removed stays: it is in nobody's way.
+        folder: The folder. What another process is writing stays, and what cannot be removed: it is in nobody's way.
     """
-    for path in sorted([*folder.rglob(".*.tmp*"), *folder.rglob(".*.old")]):
+    for path in sorted(folder.rglob(".*.tmp")):
+        _remove_abandoned(path)
+    for path in sorted([*folder.rglob(".*.tmp.*"), *folder.rglob(".*.old")]):  # as older versions called them
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -120,14 +184,13 @@ def remove_leftovers(folder: Path) -> None:
 
 def _swap(new: Path, path: Path) -> None:
     """Puts a folder in the place of another one, which goes back there if that fails."""
-    old = new.with_suffix(".old")
-    path.rename(old)
-    try:
-        new.rename(path)
-    except OSError:
-        old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    with _beside(path) as place:
+        path.rename(place / OLD)
+        try:
+            new.rename(path)
+        except OSError:
+            (place / OLD).rename(path)
+            raise
 
 
 def _umask() -> int:

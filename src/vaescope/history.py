@@ -79,7 +79,7 @@ def note_start(folder: Path, event: str, state: State, seed: int, **more: Any) -
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a history. What a crash cut short, or is none, is left out: nothing depends on it."""
+    """The lines of a history. What a crash cut short, or is none, is left out."""
     try:
         text = (folder / FILE).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
