@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
     {"errors"},
-    {"files", "optional", "streams"},
+    {"files", "foreign", "optional", "streams"},
     {"engine"},
     {"distributions", "nets", "data", "figures", "pages", "tables"},
     {"families"},

@@ -19,7 +19,7 @@ from vaescope.data.items import Item, Part, Source
 from vaescope.data.own.labels import alone
 from vaescope.data.own.parts import PARTS, meant
 from vaescope.data.own.remembered import digests, hasher
-from vaescope.errors import UsageError
+from vaescope.errors import UsageError, written_out
 
 NAMED_ONLY = {"BUFR", "GRIB", "HDF5", "MPEG"}
 """Formats that Pillow tells by name, but can not decode."""
@@ -97,12 +97,7 @@ def picture_endings() -> frozenset[str]:
 
 def printable(name: str) -> str:
     """A name in which bytes that are no text, and characters that would steer a terminal, are written out."""
-    return UNPRINTABLE.sub(lambda found: _written_out(ord(found[0])), name)
-
-
-def _written_out(code: int) -> str:
-    byte = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code  # which Python has put there for a byte
-    return f"\\x{byte:02x}" if byte < 256 else f"\\u{byte:04x}"
+    return UNPRINTABLE.sub(lambda found: written_out(found[0]), name)
 
 
 @cache
