@@ -12,7 +12,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +35,9 @@ from vaescope.data.rows import chunks
 from vaescope.data.survey import remembered_survey, survey
 from vaescope.engine import precision
 from vaescope.files import cache_folder
+from vaescope.history import DECISIVE, moved, read_history
 from vaescope.metrics import features
+from vaescope.migration import migrate
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines
 from vaescope.report.page import report_html
 from vaescope.request import look_at, parser
@@ -97,9 +99,14 @@ def describe(home: Path) -> object:
 
 
 def idx_seeds(home: Path, run: Path) -> list[bytes]:
+    (home / "train-images-idx3-ubyte").write_bytes(format_idx(GREY))
     (home / "train-labels-idx1-ubyte").write_bytes(format_idx(LABELS))
     (home / "t10k-images-idx3-ubyte").write_bytes(format_idx(GREY))
     return [format_idx(GREY), format_idx(LABELS), format_idx(GREY.astype(np.float32) / 255), format_idx(GREY[:, None])]
+
+
+def label_seeds(home: Path, run: Path) -> list[bytes]:
+    return [format_idx(LABELS), *idx_seeds(home, run)]
 
 
 def zipped_seeds(home: Path, run: Path) -> list[bytes]:
@@ -115,6 +122,10 @@ def npy(array: np.ndarray, fortran: bool = False) -> bytes:
 def npy_seeds(home: Path, run: Path) -> list[bytes]:
     kinds = [GREY, GREY / 255, GREY > 9, GREY.astype(np.int32), GREY[..., None].repeat(3, -1), GREY[0], LABELS]
     return [*map(npy, kinds), npy(GREY, True), npy(np.array([{"a": 1}] * 4, object)), npy(np.array(["a", "b"]))]
+
+
+def label_array_seeds(home: Path, run: Path) -> list[bytes]:
+    return [npy(LABELS), npy(np.array(["a", "b", "a", "b"])), *npy_seeds(home, run)]
 
 
 def npz(**arrays: np.ndarray) -> bytes:
@@ -385,7 +396,7 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
 def lines(home: Path) -> None:
     """The course of training, as a report and a comparison read it."""
     read_lines(home / "run" / "metrics.jsonl")
-    str(compare([home / "run"]))
+    str(compare([home / "run", home / "other"]))
     report_html(known_run(home / "run"))
 
 
@@ -395,16 +406,18 @@ def known_run(folder: Path) -> Run:
 
 
 def without_evaluation(home: Path, run: Path) -> list[bytes]:
+    """Two runs."""
+    shutil.copytree(run, home / "other", dirs_exist_ok=True)
     found = run_seeds("metrics.jsonl", home, run)
     known_run(home / "run")
     return found
 
 
 def evaluation_seeds(file: str, home: Path, run: Path) -> list[bytes]:
-    """A run with an evaluation."""
-    shutil.copytree(run, home / "run", dirs_exist_ok=True)
-    found = known_run(home / "run")
-    evaluation.evaluate(found, ["elbo"], evaluation.QUICK)
+    """A run with an evaluation, and another one."""
+    without_evaluation(home, run)
+    evaluation.evaluate(known_run(home / "run"), ["elbo"], evaluation.QUICK)
+    shutil.copytree(home / "run", home / "other", dirs_exist_ok=True)
     return [(home / "run" / file).read_bytes()]
 
 
@@ -414,8 +427,8 @@ def evaluated(home: Path) -> None:
     str(found)
     found._repr_html_()
     json.dumps(found.record())
-    str(compare([home / "run"]))
-    report_html(replace(known_run(home / "run")))
+    str(compare([home / "run", home / "other"]))
+    report_html(known_run(home / "run"))
 
 
 def frames(home: Path) -> None:
@@ -456,16 +469,50 @@ def state_of(home: Path) -> tuple[State, Checkpointer]:
 def checkpoint_seeds(file: str, home: Path, run: Path) -> list[bytes]:
     """A checkpoint; nearly all of the bytes of its tensors are left as they are."""
     run_seeds("config.yaml", home, run)
-    found = checkpoint.latest(run / "checkpoints")
-    assert found is not None
+    (found,) = checkpoint.all_of(run / "checkpoints")
     shutil.copytree(found, home / "step-000001", dirs_exist_ok=True)
     return [(home / "step-000001" / file).read_bytes()]
 
 
 def restored(home: Path) -> None:
-    """A state that goes on from a checkpoint."""
+    """A state that goes on from a checkpoint whose hashes are right: whoever means harm can count, too."""
     state, keeper = state_of(home)
+    checkpoint.seal(home / "step-000001")
     keeper.restore(home / "step-000001", state)
+
+
+def verified(home: Path) -> None:
+    """A checkpoint with anything as its hashes."""
+    checkpoint.verify(home / "step-000001")
+
+
+def past(home: Path) -> None:
+    """The history of a run."""
+    moved(read_history(home / "run"), dict.fromkeys(DECISIVE, ""))
+
+
+def past_seeds(home: Path, run: Path) -> list[bytes]:
+    return run_seeds("history.jsonl", home, run)
+
+
+def older_seeds(file: str, home: Path, run: Path) -> list[bytes]:
+    """A run of an older version."""
+    (home / "older").mkdir(exist_ok=True)
+    shutil.copytree(run, home / "older", dirs_exist_ok=True)
+    (found,) = checkpoint.all_of(home / "older" / "checkpoints")
+    record = json.loads((found / "state.json").read_text()) | {"format": 1}
+    (found / "state.json").write_text(json.dumps(record))
+    (found / "SHA256SUMS").unlink()
+    shutil.copytree(found, home / "format-1", dirs_exist_ok=True)
+    return [(home / "format-1" / file).read_bytes()]
+
+
+def migrated(home: Path) -> None:
+    """A run of an older version, brought up to date."""
+    (found,) = checkpoint.all_of(home / "older" / "checkpoints")
+    shutil.rmtree(found)
+    shutil.copytree(home / "format-1", found)
+    migrate(home / "older")
 
 
 def tensor_seeds(home: Path, run: Path) -> list[bytes]:
@@ -496,11 +543,11 @@ TARGETS: dict[str, Target] = {
     "idx": Target("train-images-idx3-ubyte", idx_seeds, _idx),
     "idx-gz": Target("train-images-idx3-ubyte", zipped_seeds, _idx),
     "idx-set": Target("train-images-idx3-ubyte", idx_seeds, idx_set),
-    "idx-labels": Target("train-labels-idx1-ubyte", idx_seeds, idx_set),
+    "idx-labels": Target("train-labels-idx1-ubyte", label_seeds, idx_set),
     "npy": _own("own.npy", npy_seeds),
     "npz": _own("own.npz", npz_seeds),
     "npz-images": _own("own.npz", npy_seeds, as_npz),
-    "npz-labels": _own("own.npz", npy_seeds, as_labels),
+    "npz-labels": _own("own.npz", label_array_seeds, as_labels),
     "sprites": Target("sprites.npz", sprite_seeds, drawn),
     **{kind: Target("picture", partial(picture_seeds, kind), picture) for kind in MODES},
     "png-inside": Target("picture", partial(picture_seeds, "png"), picture, with_checksums),
@@ -524,6 +571,10 @@ TARGETS: dict[str, Target] = {
     "frames": Target("run/frames.npz", partial(run_seeds, "frames.npz"), frames),
     "features": Target("features.safetensors", feature_seeds, feature_set),
     "tensors": Target("file.safetensors", tensor_seeds, tensors),
+    "history": Target("run/history.jsonl", past_seeds, past),
+    "migrate": Target("format-1/state.json", partial(older_seeds, "state.json"), migrated),
+    "checkpoint-sums": Target("step-000001/SHA256SUMS", partial(checkpoint_seeds, "SHA256SUMS"), verified),
+    "checkpoint-metrics": _of_checkpoint("metrics.safetensors"),
     "checkpoint-state": _of_checkpoint("state.json"),
     "checkpoint-weights": _of_checkpoint("model.safetensors"),
     "checkpoint-optimizer": _of_checkpoint("optimizer-0.safetensors"),
