@@ -9,8 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
+    {"terminal"},
     {"errors"},
-    {"files", "optional", "streams", "terminal"},
+    {"files", "foreign", "optional", "streams"},
     {"engine"},
     {"distributions", "nets", "data", "figures", "pages", "tables"},
     {"families"},

@@ -36,6 +36,9 @@ CHANGEABLE = (
 """The keys that may change when a run goes on: how long it is, how it is kept, what is done when it breaks down, and
 where its images, the same ones, are now."""
 
+MOST_VALUES = 10_000
+"""Keys and values of a config: there are some hundred."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -216,9 +219,11 @@ def options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 def plain(value: str) -> Any:
     """A word of a command line as YAML, as which it will be read."""
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
+        found = yaml.safe_load(value)
+    except (yaml.YAMLError, ArithmeticError, LookupError, TypeError, ValueError):
         return value
+    check_count(found, "option")
+    return found
 
 
 def _first_key(part: str) -> str:
@@ -236,11 +241,29 @@ def load_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"the config {path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(f"the config {path} is nested too deeply") from None
+    except (yaml.YAMLError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # of dates and numbers, too
         raise UsageError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UsageError(f"the config {path} must hold keys and values, such as configs/main.yaml does")
+    check_count(content, str(path))
     return content
+
+
+def check_count(content: Any, where: str) -> None:
+    """Refuses keys and values that stand for far more than are written down, or that contain themselves.
+
+    Raises:
+        UsageError: If there are too many, each counted as often as it is referred to.
+    """
+    count, held = 0, [content]
+    while held:
+        count, value = count + 1, held.pop()
+        if count > MOST_VALUES:
+            raise UsageError(f"the config {where} holds more than {MOST_VALUES:,} values, or contains itself")
+        if isinstance(value, dict | list | tuple | set):
+            held += [*value, *value.values()] if isinstance(value, dict) else value
 
 
 def check_content(content: dict[str, Any]) -> None:

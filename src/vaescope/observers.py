@@ -16,8 +16,8 @@ from vaescope import checkpoint
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Target
 from vaescope.engine import at_work, bring
-from vaescope.errors import UsageError
 from vaescope.files import atomic_file
+from vaescope.foreign import explained
 from vaescope.models import encoding, looked, reconstruction
 from vaescope.objectives import Terms
 from vaescope.training import ROWS, Observer, State
@@ -135,13 +135,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    try:
+    with explained(f"{path} is damaged", "repair or delete it"):
         text = path.read_text(encoding="utf-8")
         lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         if not all(_whole(line) for line in lines):
             raise ValueError("a line has no step and split, or not its terms")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is damaged ({error}): repair or delete it") from None
     return lines
 
 
@@ -289,7 +287,5 @@ class Checkpointer(Observer):
         checkpoint.remove_after(self.folder, state.step)
         for observer in self.observers:
             file = path / f"{observer.name}.safetensors"
-            try:
+            with explained(f"{file} is damaged", f"delete {path} to use the one before"):
                 observer.recall(checkpoint.load_tensors(file) if file.exists() else {})
-            except (KeyError, IndexError, TypeError, RuntimeError) as error:
-                raise UsageError(f"{file} is damaged ({error}); delete {path} to use the one before") from None

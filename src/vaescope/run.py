@@ -19,7 +19,6 @@ import json
 import math
 import os
 import platform
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from vaescope import __version__, checkpoint, config, encoding, pictures
+from vaescope import __version__, checkpoint, config, encoding, foreign, pictures
 from vaescope.config import Config
 from vaescope.data.asked import TOGETHER, asked
 from vaescope.data.examples import Examples
@@ -42,7 +41,10 @@ from vaescope.data.own import from_arrays, open_source
 from vaescope.data.pixels import Form
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
+from vaescope.foreign import explained
+from vaescope.foreign import one_line as one_line
 from vaescope.models import VAE, SemiVAE
+from vaescope.models.within import Within, check_sizes
 from vaescope.observers import read_lines
 from vaescope.terminal import printable
 
@@ -50,12 +52,8 @@ if TYPE_CHECKING:
     from vaescope.explorer import Explorer
 
 FORMAT = 1
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, in one line of a bearable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) < 200 else text[:200] + " ..."
+FRAMES = {"numbers": (2, "f"), "latents": (3, "f"), "pictures": (5, "u")}
+"""The axes and the kind of each array of an animation's frames."""
 
 
 def machine(model: VAE) -> str:
@@ -183,7 +181,7 @@ class Run:
             raise UsageError(f"{folder} is no run folder: it holds no config.yaml; give one that `vaescope train` made")
         if not path.is_file():
             raise UsageError(f"{folder} holds no weights yet: finish it with `vaescope train --resume {folder}`")
-        try:
+        with explained(f"{path} cannot be read", "it is damaged"):
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["vaescope"])
             if header["format"] != FORMAT:
@@ -192,16 +190,12 @@ class Run:
             classes = tuple(printable(str(name)) for name in header["classes"])
             step, loss = int(header["step"]), float(header["loss"])
             origin = Origin.parse(header)
-        except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-            if isinstance(error, UsageError):
-                raise
-            raise UsageError(f"{path} cannot be read ({one_line(error)}); it is damaged") from None
-        settings = config.read(folder / "config.yaml")
-        model = settings.model((channels, height, width), len(classes))
-        try:
-            model.load_state_dict(checkpoint.load_tensors(path))
-        except RuntimeError as error:
-            raise UsageError(f"{path} does not fit {folder / 'config.yaml'} ({one_line(error)})") from None
+        weights, settings = checkpoint.load_tensors(path), config.read(folder / "config.yaml")
+        with explained(f"{path} does not fit {folder / 'config.yaml'}", "one of them is of another run"):
+            check_sizes(config.load_yaml(folder / "config.yaml").get("model"), weights)
+            with Within(weights):
+                model = settings.model((channels, height, width), len(classes))
+            model.load_state_dict(weights)
         return Run(folder, settings, model.eval(), (channels, height, width), classes, step, loss, origin)
 
     @property
@@ -435,11 +429,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a ``.npz`` file that a run wrote; none if it is not there."""
     if not path.exists():
         return {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} cannot be read ({one_line(error)}); delete it to draw without animations") from None
-    if set(arrays) != {"numbers", "latents", "pictures"}:
+    with explained(f"{path} cannot be read", "delete it to draw without animations"):
+        arrays = foreign.read_arrays(path)
+    kinds = {name: (array.ndim, array.dtype.kind, len(array)) for name, array in arrays.items() if array.ndim}
+    frames = kinds.get("numbers", (0, "", 0))[2]
+    if not frames or kinds != {name: (*kind, frames) for name, kind in FRAMES.items()}:
         raise UsageError(f"{path} does not hold the frames of a run; delete it to draw without animations")
+    if arrays["numbers"].shape[1] != 4 or not arrays["latents"].size or not arrays["pictures"].size:
+        raise UsageError(f"{path} holds other frames than those of a run; delete it to draw without animations")
     return arrays
