@@ -20,7 +20,7 @@ LAYERS = (
     {"metrics", "outline", "walks"},
     {"training", "pictures"},
     {"checkpoint", "encoding"},
-    {"doctor", "observers"},
+    {"collapse", "observers"},
     {"choices"},
     {"config"},
     {"run", "picks", "summary"},

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vaescope import __version__, checkpoint, pictures
 from vaescope.card import write_card
+from vaescope.collapse import Doctor, findings, in_words, ready
 from vaescope.config import Config
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
@@ -21,7 +22,6 @@ from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet
 from vaescope.data.rows import chunks
 from vaescope.data.targets import Target
-from vaescope.doctor import Doctor, findings, in_words, ready
 from vaescope.errors import RunError, UsageError
 from vaescope.explorer import FILE, write_explorer
 from vaescope.families import PixelLevels

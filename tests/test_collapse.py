@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
+from vaescope.collapse import EARLIEST, Doctor, findings, in_words
 from vaescope.config import Config
 from vaescope.data.dataset import ImageData
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
 from vaescope.distributions import Levels, PointMass, diagonal_normal
-from vaescope.doctor import EARLIEST, Doctor, findings, in_words
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
 from vaescope.families import CategoricalCodes, DiagonalNormal, FullNormal, InverseAutoregressive, PowerSpherical
