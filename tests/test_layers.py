@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
-    {"errors"},
+    {"clock", "errors"},
     {"files", "optional", "streams"},
     {"engine"},
     {"distributions", "nets", "data", "figures", "pages", "tables"},

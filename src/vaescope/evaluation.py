@@ -16,7 +16,6 @@ import json
 import math
 import os
 import struct
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ import numpy as np
 
 from vaescope import pages
 from vaescope.choices import unknown
+from vaescope.clock import Clock
 from vaescope.data.fetch import Report, log
 from vaescope.data.own.folder import printable
 from vaescope.data.rows import Rows, chunks
@@ -267,7 +267,7 @@ def choose(names: Sequence[str] | None) -> list[str]:
 
 def measure(run: Run, subject: Subject, name: str) -> Measured:
     """One metric of a run. Its pictures are drawn into the run folder."""
-    begun = time.perf_counter()
+    clock = Clock()
     scores, pictures, skipped = [], {}, ""
     footer = f"run {run.folder.name} · step {run.step:,}"
     try:
@@ -279,7 +279,7 @@ def measure(run: Run, subject: Subject, name: str) -> Measured:
                 scores.append(finding)
     except InapplicableError as error:
         skipped = str(error)
-    seconds = time.perf_counter() - begun
+    seconds = clock()
     effort, group = subject.effort.name, METRICS[name].group
     return Measured(effort, subject.seed, seconds, tuple(scores), pictures, skipped, group)
 

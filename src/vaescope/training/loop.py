@@ -7,7 +7,6 @@ change it, so the losses are the same to the last bit with and without it.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from vaescope.clock import Clock
 from vaescope.conditional import Conditional
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
@@ -380,7 +380,7 @@ def fit(
     outcome: Outcome
     state.model.train()
     state.prepare()
-    begun = time.perf_counter() - state.seconds
+    clock = Clock(state.seconds)
     if state.batches.device.type == "cuda" and 4 * len(validation) * pixels <= MOST_THERE:
         validation = validation.to(state.batches.device)
     for observer in observers:
@@ -393,7 +393,7 @@ def fit(
         terms = state.advance()
         if state.step == 1:
             check_gradients(state.model)
-        state.seconds = time.perf_counter() - begun
+        state.seconds = clock()
         if state.batches.device.type == "cpu" or state.step % settings.log_every == 0 or state.step in (1, state.total):
             # on a GPU not after every step, because reading a value makes it wait
             check_terms(state, terms, pixels)
@@ -402,7 +402,7 @@ def fit(
             observer.stepped(state, terms)
         if state.step % validate_every == 0 or state.step == state.total:
             validate(state, validation, observers)
-        state.seconds = time.perf_counter() - begun
+        state.seconds = clock()
         if state.step % settings.checkpoint_every == 0 and state.step < state.total:
             for observer in observers:
                 observer.checkpoint_due(state)
