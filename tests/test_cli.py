@@ -72,6 +72,7 @@ def test_a_run_leaves_everything(run_folder: Path) -> None:
     names = {path.name for path in run_folder.iterdir()}
     assert names == {
         "config.yaml", "metrics.jsonl", "checkpoints", "model.safetensors", "frames.npz", "figures", "README.md",
+        "history.jsonl", ".lock",
     }  # fmt: skip
     assert {path.name for path in (run_folder / "figures").iterdir()} == PICTURES
     for path in (run_folder / "figures").iterdir():
@@ -303,7 +304,10 @@ def test_mistakes_are_told_in_one_line(
         ("train", *TINY, "--out", run): "exists already",
         ("train", *TINY, "--out", str(file / "below")): "cannot be made",
         ("train", "--resume", str(tmp_path)): "no run folder",
-        ("train", "--resume", run, "--seed", "1"): "--seed cannot be given",
+        ("train", "--resume", run, "--seed", "1"): "has seed 0, and --resume goes on with its config",
+        ("train", "--resume", run, "--data", "mnist"): "leave out --data",
+        ("train", "--resume", run, "--out", "other"): "leave out --out",
+        ("migrate", str(tmp_path)): "no run folder",
         ("train", *TINY, "--seed", "-1"): "2**63",
         ("train", *TINY, "--seed", "99999999999999999999"): "2**63",
         ("train", *TINY, "--trainer.optimizer.lr", "-1"): "the optimizer cannot be built",

@@ -284,6 +284,7 @@ def test_a_checkpoint_of_another_precision_is_refused(images: ImageSet, tmp_path
     path = checkpoint.save(tmp_path, state)
     file = path / "state.json"
     file.write_text(file.read_text().replace('"float32"', '"float8"'))
+    checkpoint.seal(path)
     with pytest.raises(UsageError, match=r"cannot be resumed from \(precision is float8\)"):
         checkpoint.restore(path, begin(config(), images, torch.device("cpu")))
 

@@ -8,13 +8,17 @@
       critic.safetensors     the weights of the model's opponent, where it has one
       optimizer-0.safetensors   what the optimizer of each player remembers
       random.safetensors     the state of every stream of random numbers
+      metrics.safetensors    the metrics so far; and a file each of what other observers remember
       state.json             counters, and the settings of the optimizers
+      SHA256SUMS             the hash of every file, as sha256sum writes them and `sha256sum -c SHA256SUMS` checks them
 
-A checkpoint is written to a temporary folder and renamed when it is whole, so a full disk or a power cut leaves the one
-before it as it was. Nothing is pickled, and reading one runs no code.
+A checkpoint is written to a temporary folder and renamed when it is whole and on the disk, so a full disk or a power
+cut leaves the one before it as it was. One that was damaged later is known by its hashes, and passed over for the one
+before. Nothing is pickled, and reading one runs no code.
 """
 
 import errno
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -28,13 +32,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from vaescope.data.batches import Batches
+from vaescope.data.fetch import Report, log
 from vaescope.engine import Precision
 from vaescope.errors import RunError, UsageError
 from vaescope.files import atomic_file, atomic_folder
 from vaescope.training import State
 
-FORMAT = 1
-COUNTERS = ("step", "total", "best", "best_step", "stale", "seconds", "first_loss")
+FORMAT = 2
+"""Of a checkpoint. Those of format 1 have no hashes and no metrics: see :mod:`vaescope.migration`."""
+
+COUNTERS = ("step", "best", "best_step", "stale", "seconds", "first_loss")
+SUMS = "SHA256SUMS"
+STATE = "state.json"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -80,16 +90,16 @@ def save(folder: Path, state: State, extras: Mapping[str, Mapping[str, Tensor]] 
         extras: Further files of tensors to keep with it, by name, such as the frames of an animation.
 
     Returns:
-        The folder of the new checkpoint. If there is one of this step already, nothing is written.
+        The folder of the new checkpoint. If there is a good one of this step and length already, nothing is written.
 
     Raises:
         RunError: If the disk is full or cannot be written to. The checkpoints before this one stay as they are.
     """
     path = folder / f"step-{state.step:06d}"
-    if path.exists():
+    if path.exists() and is_good(path) and read_state(path)["total"] == state.total:
         return path
     try:
-        with atomic_folder(path) as temporary:
+        with atomic_folder(path, replace=True) as temporary:
             _write(temporary / "model.safetensors", state.model.state_dict())
             _write(temporary / "best.safetensors", state.best_weights)
             _write(temporary / "random.safetensors", _random_streams(state))
@@ -103,11 +113,112 @@ def save(folder: Path, state: State, extras: Mapping[str, Mapping[str, Tensor]] 
                 _write(temporary / f"optimizer-{i}.safetensors", memory)
                 optimizers.append(groups)
             counters = {name: getattr(state, name) for name in COUNTERS} | {"precision": state.engine.precision}
-            record = {"format": FORMAT, **counters, "images": len(state.batches.images), "optimizers": optimizers}
-            (temporary / "state.json").write_text(json.dumps(record, indent=1) + "\n")
+            place = {"total": state.total, "images": len(state.batches.images), "data": state.batches.fingerprint}
+            record = {"format": FORMAT, **counters, **place, "optimizers": optimizers}
+            (temporary / STATE).write_text(json.dumps(record, indent=1) + "\n")
+            seal(temporary)
     except (OSError, SafetensorError) as error:
         raise _unwritable(path, error) from error
     return path
+
+
+def seal(folder: Path) -> None:
+    """Writes the hashes of all files of a checkpoint beside them."""
+    lines = (f"{file_hash(path)}  {path.name}\n" for path in sorted(folder.iterdir()) if path.name != SUMS)
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path) -> None:
+    """Looks whether a checkpoint is as it was written.
+
+    Args:
+        path: The folder of the checkpoint.
+
+    Raises:
+        UsageError: If it is of another format, a file is missing or damaged, or one is there that was not.
+    """
+    try:
+        if (form := read_state(path)["format"]) != FORMAT:
+            raise UsageError(
+                f"{path} has checkpoint format {form}, but this version reads {FORMAT}: {other(path, form)}"
+            )
+        lines = (line.partition("  ") for line in (path / SUMS).read_text("utf-8").splitlines())
+        sums = {name: found for found, _, name in lines}
+        wrong = {file.name for file in path.iterdir()} ^ {*sums, SUMS}
+        wrong |= {name for name in sums if name not in wrong and file_hash(path / name) != sums[name]}
+    except (OSError, ValueError) as error:
+        if isinstance(error, UsageError | PermissionError):
+            raise
+        raise UsageError(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from None
+    if wrong:
+        raise UsageError(f"{path} is damaged ({', '.join(sorted(wrong))[:200]} is not as it was written)")
+
+
+def other(path: Path, form: object) -> str:
+    """What to do about a checkpoint of another format."""
+    if isinstance(form, int) and form < FORMAT:
+        return f"bring its run up to date with `vaescope migrate {path.parent.parent}`"
+    return "it was written by a newer vaescope: upgrade (pip install -U vaescope)"
+
+
+def is_good(path: Path) -> bool:
+    """Whether a checkpoint is as it was written."""
+    try:
+        verify(path)
+    except UsageError:
+        return False
+    return True
+
+
+def good(folder: Path, report: Report = log) -> Path | None:
+    """The newest checkpoint that is as it was written.
+
+    Args:
+        folder: The folder of all checkpoints of a run.
+        report: Is told of those that are passed over, in one line each.
+
+    Returns:
+        Its folder, or nothing if there is no checkpoint at all.
+
+    Raises:
+        UsageError: If there are checkpoints, but none is good, or they are of another format.
+    """
+    found = sorted(all_of(folder), key=_step, reverse=True)
+    for path in found:
+        try:
+            verify(path)
+        except UsageError as error:
+            if "checkpoint format" in str(error):
+                raise
+            report(f"warning: {error}: it is passed over")
+        else:
+            return path
+    if found:
+        raise UsageError(f"none of the {len(found)} checkpoints in {folder} is good: delete that folder to begin anew")
+    return None
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The counters of a checkpoint and all else that is no tensor.
+
+    Raises:
+        UsageError: If they are not there or damaged.
+    """
+    try:
+        record = json.loads((path / STATE).read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or "format" not in record:
+            raise ValueError("it has no format")
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise UsageError(f"{path} is damaged ({STATE}: {' '.join(str(error).split())[:200]})") from None
+    return record
 
 
 def restore(path: Path, state: State) -> None:
@@ -118,17 +229,12 @@ def restore(path: Path, state: State) -> None:
         state: A state built from the same config.
 
     Raises:
-        UsageError: If the checkpoint is damaged, or of another model or other images.
+        UsageError: If the checkpoint is damaged, or of another model or other images, or of a longer run.
     """
+    verify(path)
     try:
-        record = json.loads((path / "state.json").read_text())
-        if record["format"] != FORMAT:
-            raise UsageError(f"{path} has checkpoint format {record['format']}, but this version reads {FORMAT}")
-        now = len(state.batches.images)
-        if (then := record.get("images", now)) != now:
-            raise UsageError(
-                f"{path} was trained on {then:,} images, but now there are {now:,}: put them back as they were"
-            )
+        record = read_state(path)
+        check_images(path, record, state.batches)
         state.model.load_state_dict(load_tensors(path / "model.safetensors"))
         state.best_weights = load_tensors(path / "best.safetensors")
         check_shapes("best.safetensors", state.best_weights, state.model.state_dict())
@@ -141,6 +247,11 @@ def restore(path: Path, state: State) -> None:
         if (precision := record.get("precision", "float32")) not in get_args(Precision):
             raise ValueError(f"precision is {precision}")
         state.engine = replace(state.engine, precision=precision)
+        if state.step > state.total:
+            raise UsageError(
+                f"{path} is at step {state.step:,}, but the run is to end at step {state.total:,}: train longer "
+                "(trainer.epochs, trainer.steps)"
+            )
         _restore_random_streams(state, load_tensors(path / "random.safetensors"))
         if state.recorded is not None:
             state.recorded.forget()
@@ -151,18 +262,32 @@ def restore(path: Path, state: State) -> None:
         raise UsageError(f"{path} cannot be resumed from ({reason}); delete it to use the one before") from None
 
 
-def latest(folder: Path) -> Path | None:
-    """The newest checkpoint in the folder of all checkpoints of a run, if there is one."""
-    return max(_all(folder), key=_step, default=None)
+def check_images(path: Path, record: Mapping[str, Any], batches: Batches) -> None:
+    """Refuses to go on with other images than before."""
+    now = len(batches.images)
+    then = record.get("images", now)
+    if then != now:
+        raise UsageError(
+            f"{path} was trained on {then:,} images, but now there are {now:,}: put them back as they were"
+        )
+    if record["data"] not in (None, batches.fingerprint):  # nothing was noted of them in format 1
+        raise UsageError(f"{path} was trained on {then:,} other images than there are now: put them back as they were")
+
+
+def remove_after(folder: Path, step: int) -> None:
+    """Deletes the checkpoints after a step: a run that goes on from there, as they are damaged, makes them anew."""
+    for path in [path for path in all_of(folder) if _step(path) > step]:
+        shutil.rmtree(path)
 
 
 def rotate(folder: Path, keep: int) -> None:
     """Deletes all checkpoints but the newest ``keep``."""
-    for old in sorted(_all(folder), key=_step)[:-keep]:
+    for old in sorted(all_of(folder), key=_step)[:-keep]:
         shutil.rmtree(old)
 
 
-def _all(folder: Path) -> Iterator[Path]:
+def all_of(folder: Path) -> Iterator[Path]:
+    """The folders of all checkpoints of a run, in no order."""
     return (path for path in folder.glob("step-*") if path.name[5:].isdigit())
 
 

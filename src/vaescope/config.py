@@ -109,6 +109,21 @@ def build(parser: ArgumentParser, parsed: Namespace) -> Config:
         raise UsageError(explain(parser, str(error))) from None
 
 
+def differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
+    """The keys that two configs, as YAML, have different values for: each with its value in the one and the other."""
+    old, new = (dict(flat(yaml.safe_load(text))) for text in (before, now))
+    return {key: (old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)}
+
+
+def flat(content: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """All keys of a config, dotted, with their values."""
+    if not isinstance(content, dict):
+        yield above, content
+        return
+    for key, value in content.items():
+        yield from flat(value, f"{above}.{key}".lstrip("."))
+
+
 def optimizer_of(spec: Namespace) -> Callable[[Iterable[Parameter]], Optimizer]:
     """From parameters to the optimizer that a config names, without the second that importing torch's takes.
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from vaescope import __version__, checkpoint, pictures
 from vaescope.card import write_card
 from vaescope.clock import Clock
 from vaescope.collapse import Doctor, findings, in_words, ready
-from vaescope.config import Config
+from vaescope.config import Config, differences
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
 from vaescope.data.fetch import Progress, Report, log
@@ -25,7 +26,8 @@ from vaescope.data.targets import Target
 from vaescope.errors import RunError, UsageError
 from vaescope.explorer import FILE, write_explorer
 from vaescope.families import PixelLevels
-from vaescope.files import atomic_file
+from vaescope.files import alone, atomic_file, atomic_folder, remove_leftovers
+from vaescope.history import environment, moved, note, note_start, read_history
 from vaescope.metrics import Bound, accuracy, bits_per_dim, examine, negative_elbo, of_labels
 from vaescope.models import VAE, SemiVAE
 from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
@@ -33,7 +35,7 @@ from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, w
 from vaescope.run import FORMAT, Origin, Run, machine, make_scene, one_line, validation_examples
 from vaescope.streams import stream
 from vaescope.summary import Summary
-from vaescope.training import Observer, Outcome, Player, State, fit, put
+from vaescope.training import Observer, Outcome, Player, State, Trainer, fit, put
 
 MOST_SHOWN = 1000
 """Training images that a model is shown before the first step, for it to start near them."""
@@ -131,18 +133,18 @@ def train(
         settings: The config.
         config_text: The same as YAML, to keep in the folder.
         folder: The run folder. It must not exist unless the run is resumed.
-        resume: Whether to go on from the newest checkpoint in the folder.
+        resume: Whether to go on from the newest good checkpoint in the folder, or from the beginning if it holds none.
         observers: Who is shown the run besides those that write the folder.
         report: Is told in one line what is being done.
         progress: Is told how far a download is.
         interrupted: Is asked after every step whether to stop there.
 
     Raises:
-        UsageError: If the config, the data or the folder do not allow it.
+        UsageError: If the config, the data or the folder do not allow it, or another process trains this run.
         RunError: If training breaks down or the disk is full.
     """
-    if folder.exists() and not resume:
-        raise UsageError(f"{folder} exists already: give another --out, or go on with --resume {folder}")
+    if not resume:
+        check_new(folder)
     device = settings.trainer.find_device()
     images = settings.data.load(report, progress)
     target = settings.data.target
@@ -155,26 +157,109 @@ def train(
     written: list[Observer] = [doctor, log_file]  # in this order: the log writes what the doctor has found
     written += [recorder] if settings.figures.frames else []
     keeper = Checkpointer(folder / "checkpoints", settings.trainer.keep, written)
-    if resume:
-        check_unfinished(folder)
-        found = checkpoint.latest(keeper.folder)
-        if found is None:
-            raise UsageError(f"{folder} holds no checkpoint to resume from: delete it and start anew")
-        keeper.restore(found, state)
-        report(f"going on from step {state.step:,} of {state.total:,}")
-    else:
+    if not resume:
         make_folder(folder, config_text)
-    if settings.engine.precision == "auto" and state.engine.precision != "float32":
-        reason = "as it did before" if resume else "in which this machine is faster"
-        report(f"training multiplies in {state.engine.precision}, {reason} (engine.precision)")
+    with alone(folder):
+        event, changed = "begun", {}
+        if resume:
+            event = go_on(folder, keeper, state, settings.trainer, report)
+            changed = keep_config(folder, config_text)
+        note_start(folder, event, state, settings.seed, **({"changed": changed} if changed else {}))
+        if settings.engine.precision == "auto" and state.engine.precision != "float32":
+            reason = "as it did before" if resume else "in which this machine is faster"
+            report(f"training multiplies in {state.engine.precision}, {reason} (engine.precision)")
+        with written_to(folder):
+            outcome = fit(state, settings.trainer, validation, [*written, keeper, *observers], interrupted)
+            summary = conclude(settings, folder, state, images, validation, recorder, outcome, report)
+            note(folder, outcome, state)
+        return summary
 
+
+@contextmanager
+def written_to(folder: Path) -> Iterator[None]:
+    """Says of what the system refuses to write how the run goes on when that is mended."""
     try:
-        outcome = fit(state, settings.trainer, validation, [*written, keeper, *observers], interrupted)
+        yield
     except OSError as error:
+        where = error.filename or folder
         raise RunError(
-            f"{folder} could not be written to ({error.strerror}); mend that, go on with --resume {folder}"
+            f"{where} cannot be written ({error.strerror or one_line(error)}); mend that, then go on with "
+            f"--resume {folder}"
         ) from error
-    return conclude(settings, folder, state, images, validation, recorder, outcome, report)
+
+
+def check_new(folder: Path) -> None:
+    """Refuses a run folder that is there."""
+    if folder.exists():
+        raise UsageError(f"{folder} exists already: give another --out, or go on with --resume {folder}")
+
+
+def go_on(folder: Path, keeper: Checkpointer, state: State, trainer: Trainer, report: Report) -> str:
+    """Brings a freshly built state, and those who watch it, to where a run stands.
+
+    Returns:
+        What happens to the run: it is "begun", "resumed" or "extended".
+
+    Raises:
+        UsageError: If it is finished, or cannot be gone on with.
+    """
+    found = checkpoint.good(keeper.folder, report)
+    done = is_scored(folder)
+    if done:
+        check_longer(folder, found, state, trainer.patience)
+    remove_leftovers(folder)
+    if found is None:
+        report(f"{folder} holds no checkpoint yet: beginning anew")
+        return "begun"
+    keeper.restore(found, state)
+    report(f"going on from step {state.step:,} of {state.total:,}")
+    for change in moved(read_history(folder), environment(state)):
+        report(f"warning: the last digits may differ from those of a run without a pause: {change}")
+    return "extended" if done else "resumed"
+
+
+def is_scored(folder: Path) -> bool:
+    """Whether a run came to its end: its test images have been scored."""
+    return (folder / "model.safetensors").exists() and any(
+        line["split"] == "test" for line in read_lines(folder / "metrics.jsonl")
+    )
+
+
+def check_longer(folder: Path, found: Path | None, state: State, patience: int | None) -> None:
+    """Refuses to go on with a run that came to its end, unless it is to be longer now.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    if found is None:
+        raise UsageError(f"{folder} is finished, and holds no checkpoint from which to train it longer")
+    record = checkpoint.read_state(found)
+    stopped_early = record["step"] < record["total"]
+    if not stopped_early and record["step"] >= state.total:
+        raise UsageError(
+            f"{folder} is finished: there is nothing to resume; to train it longer than {state.total:,} steps, give "
+            "more --trainer.epochs (and --trainer.steps, if it has that)"
+        )
+    if stopped_early and patience is not None and record["stale"] >= patience:
+        raise UsageError(
+            f"{folder} is finished: it stopped early at step {record['step']:,}, {record['stale']} validations after "
+            f"its best one; to train it longer, give more --trainer.patience than {patience}"
+        )
+
+
+def keep_config(folder: Path, text: str) -> dict[str, tuple[Any, Any]]:
+    """Writes the config of a run that goes on with another one.
+
+    Returns:
+        The keys that changed, each with its value before and now.
+    """
+    path = folder / "config.yaml"
+    before = path.read_text(encoding="utf-8")
+    changed = differences(before, text)
+    if changed:
+        with atomic_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return changed
 
 
 @contextmanager
@@ -186,17 +271,6 @@ def explained(what: str) -> Iterator[None]:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{what}: {one_line(error)}") from None
-
-
-def check_unfinished(folder: Path) -> None:
-    """Refuses to go on with a run that came to its end: its test images have been scored, which is done once.
-
-    Raises:
-        UsageError: If it did.
-    """
-    scored = [line for line in read_lines(folder / "metrics.jsonl") if line["split"] == "test"]
-    if scored and (folder / "model.safetensors").exists():
-        raise UsageError(f"{folder} is finished: there is nothing to resume")
 
 
 def begin(settings: Config, images: ImageSet, device: torch.device, report: Report = log) -> State:
@@ -280,12 +354,12 @@ def followed(settings: Config, images: ImageSet, validation: Examples, latents: 
 
 
 def make_folder(folder: Path, config_text: str) -> None:
-    """Makes a run folder that holds the config."""
+    """Makes a run folder that holds the config, whole or not at all."""
     try:
-        folder.mkdir(parents=True)
-        with atomic_file(folder / "config.yaml") as temporary:
-            temporary.write_text(config_text, encoding="utf-8")
+        with atomic_folder(folder) as temporary:
+            (temporary / "config.yaml").write_text(config_text, encoding="utf-8")
     except OSError as error:
+        check_new(folder)  # another process may have been faster
         raise UsageError(f"{folder} cannot be made ({error.strerror}): give an --out that can be written to") from None
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -79,7 +79,8 @@ class MetricsLog(Observer):
     nats per image, ``seconds`` count from the first step.
 
     Args:
-        path: The file. Of a resumed run, lines after the step that it resumes from are dropped.
+        path: The file. Of a resumed run it is put back to what the checkpoint holds of it, so that no line that a crash
+            cut short, lost or doubled stays.
         every: Steps between two training lines.
         beside: Gives what else is to stand in a validation line, by its names.
     """
@@ -88,11 +89,13 @@ class MetricsLog(Observer):
 
     def __init__(self, path: Path, every: int, beside: Callable[[], Mapping[str, Any]] = dict) -> None:
         self.path, self.every, self.beside, self.average = path, every, beside, Average()
+        self.before = b""
 
     def started(self, state: State) -> None:
-        """Drops what was written after the checkpoint that the run resumes from."""
-        kept = [line for line in read_lines(self.path) if line["step"] <= state.step] if state.step else []
-        write_lines(self.path, kept)
+        """Puts the file back to where the run resumes from."""
+        with atomic_file(self.path) as temporary:
+            temporary.write_bytes(self.before)
+        self.before = b""
 
     def stepped(self, state: State, terms: Terms) -> None:
         """Adds to the average, and writes it when it is due."""
@@ -105,17 +108,23 @@ class MetricsLog(Observer):
         self._write(state, "validation", {**terms, **self.beside()})
 
     def memory(self) -> dict[str, Tensor]:
-        """The average so far."""
-        return self.average.memory()
+        """The average so far, and the ``lines`` of the file, as bytes with shape (n,)."""
+        return self.average.memory() | {"lines": as_bytes(self.path.read_bytes())}
 
     def recall(self, memory: Mapping[str, Tensor]) -> None:
-        """Goes on with the average."""
+        """Goes on with the average and the lines."""
         self.average.recall(memory)
+        self.before = memory["lines"].numpy().tobytes()
 
     def _write(self, state: State, split: str, terms: Mapping[str, Any]) -> None:
         head = {"step": state.step, "epoch": round(state.epoch, 4), "split": split}
         with self.path.open("a") as file:
-            file.write(json.dumps({**head, **terms, "seconds": round(state.seconds, 3)}) + "\n")
+            file.write(format_lines([{**head, **terms, "seconds": round(state.seconds, 3)}]))
+
+
+def as_bytes(content: bytes) -> Tensor:
+    """The content of a file as a tensor, with shape (n,)."""
+    return torch.from_numpy(np.frombuffer(content, np.uint8).copy())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -144,10 +153,15 @@ def _whole(line: object) -> bool:
     return line.get("split") in ("train", "validation", "test") and all(isinstance(t, int | float) for t in terms)
 
 
-def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+def format_lines(lines: Iterable[Mapping[str, Any]]) -> str:
+    """Lines as the text of a ``metrics.jsonl``."""
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Writes a whole ``metrics.jsonl``."""
     with atomic_file(path) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        temporary.write_text(format_lines(lines), encoding="utf-8")
 
 
 def frame_steps(total: int, frames: int) -> list[int]:
@@ -264,8 +278,9 @@ class Checkpointer(Observer):
         checkpoint.rotate(self.folder, self.keep)
 
     def restore(self, path: Path, state: State) -> None:
-        """Brings a freshly built state, and the other observers, to where a checkpoint stands."""
+        """Brings a freshly built state, and the other observers, to where a checkpoint stands. Those after it go."""
         checkpoint.restore(path, state)
+        checkpoint.remove_after(self.folder, state.step)
         for observer in self.observers:
             file = path / f"{observer.name}.safetensors"
             try:

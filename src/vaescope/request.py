@@ -33,6 +33,12 @@ from vaescope.picks import Picks, in_words, pick
 
 RUNS = Path("runs")
 
+CHANGEABLE = (
+    "trainer.epochs", "trainer.steps", "trainer.patience", "trainer.checkpoint_every", "trainer.keep", "data.root",
+)  # fmt: skip
+"""The keys that may change when a run goes on: how long it is, how it is kept, and where its images, the same ones, are
+now."""
+
 Says = Callable[[str], bool]
 """Of which keys, by their dotted names, a file or options say something."""
 
@@ -53,7 +59,13 @@ def parser() -> ArgumentParser:
             action.metavar = "NAME_OR_PATH"
             action.help = "The name of an image set, a folder or file with your own images, or hf:NAME."
     made.add_argument("--out", type=Path | None, default=None, help="The run folder; by default a new one in runs/.")
-    made.add_argument("--resume", type=Path | None, default=None, help="A run folder to go on with, as it was begun.")
+    made.add_argument(
+        "--resume",
+        type=Path | None,
+        default=None,
+        help="A run folder to go on with, as it was begun; "
+        "with more --trainer.epochs one that is finished is trained longer.",
+    )
     made.add_argument("--skip-bad", action="store_true", help="Leave out files that cannot be read.")
     made.add_argument("--json", action="store_true", help="Print the summary as JSON on standard output.")
     return made
@@ -163,15 +175,63 @@ class Request:
         settings: Its config.
         text: The same as YAML, every key written out.
         folder: Where it goes.
-        resume: The run to go on with instead, if one is.
+        resume: Whether it is there already, and is gone on with.
         json: Whether the summary is wanted as JSON.
     """
 
     settings: Config
     text: str
     folder: Path
-    resume: Path | None
+    resume: bool
     json: bool
+
+
+def understood(words: Sequence[str], report: Report = log) -> Request:
+    """What words of a command line ask for: a new run, or one to go on with.
+
+    Args:
+        words: The words.
+        report: Is told in one line what is being done.
+    """
+    if any(flag == "resume" for flag, _ in config.options(words)):
+        return going_on(words)
+    return request(*expand_data(words, report), report)
+
+
+def going_on(words: Sequence[str]) -> Request:
+    """A run that is gone on with by its own config, but for keys that may change.
+
+    Args:
+        words: The words of a command line, ``--resume RUN`` among them.
+
+    Raises:
+        UsageError: If the folder is none of a run, or other keys are to change.
+    """
+    asked = dict(config.options(words))
+    folder = Path(asked["resume"])
+    for flag in {"data", "out", "skip-bad"} & set(asked):
+        raise UsageError(f"--resume goes on with a run where it is, on its own images: leave out --{flag}")
+    if not (folder / "config.yaml").is_file():
+        raise UsageError(f"{folder} is no run folder: it holds no config.yaml, so there is nothing to resume")
+    made, own = parser(), ["--config", str(folder / "config.yaml")]
+    (before, *_), (parsed, _, as_json) = (parsed_words(made, [*own, *rest]) for rest in ((), words))
+    texts = dump(made, before), dump(made, parsed)
+    for key, (then, now) in config.differences(*texts).items():
+        if key not in CHANGEABLE:
+            *others, last = CHANGEABLE
+            raise UsageError(
+                f"{folder} has {key} {then}, and --resume goes on with its config, so it cannot become {now}: only "
+                f"{', '.join(others)} and {last} may change"
+            )
+    text = texts[1] if texts[0] != texts[1] else (folder / "config.yaml").read_text(encoding="utf-8")
+    return Request(config.build(made, parsed), text, folder, True, as_json)
+
+
+def parsed_words(made: ArgumentParser, words: Sequence[str]) -> tuple[Namespace, Path | None, bool]:
+    """Words as a config, where the run goes, and whether the summary is wanted as JSON."""
+    parsed = config.parse(made, words)
+    _, out, as_json, _ = (parsed.pop(name) for name in ("resume", "out", "json", "skip_bad"))
+    return parsed, out, as_json
 
 
 def request(words: Sequence[str], found: Found | None = None, report: Report = log) -> Request:
@@ -183,10 +243,9 @@ def request(words: Sequence[str], found: Found | None = None, report: Report = l
         report: Is told.
     """
     made = parser()
-    parsed = config.parse(made, words)
-    resume, out, as_json, _ = (parsed.pop(name) for name in ("resume", "out", "json", "skip_bad"))
-    asked = Request(config.build(made, parsed), dump(made, parsed), out or free_folder(parsed), resume, as_json)
-    for line in found.in_words(asked.settings) if found and resume is None else ():
+    parsed, out, as_json = parsed_words(made, words)
+    asked = Request(config.build(made, parsed), dump(made, parsed), out or free_folder(parsed), False, as_json)
+    for line in found.in_words(asked.settings) if found else ():
         report(line)
     return asked
 

@@ -5,6 +5,7 @@
     runs/main/
       config.yaml         everything needed to repeat the run
       metrics.jsonl       every term, for training and validation, one JSON object a line
+      history.jsonl       when training began, went on and ended, and with what
       checkpoints/        what --resume goes on from
       model.safetensors   the weights with the best validation loss, and in its header what they are for
       frames.npz          the numbers behind the animations

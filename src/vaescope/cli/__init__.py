@@ -15,6 +15,7 @@ from vaescope.errors import RunError, UsageError
 
 VERBS = {
     "train": ("train", "train a model as a config says, and draw what it learned"),
+    "migrate": ("train", "bring a run of an older version up to date"),
     "sample": ("look", "draw new images from a trained model"),
     "reconstruct": ("look", "show images beside what a trained model makes of them"),
     "encode": ("look", "write the latents of images to a file"),

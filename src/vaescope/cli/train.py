@@ -1,63 +1,52 @@
 """``vaescope train``."""
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vaescope import config
-from vaescope.cli.options import report
-from vaescope.errors import UsageError
+from vaescope.cli.options import Parser, report
 from vaescope.experiment import train as train_run
+from vaescope.migration import migrate as bring_up_to_date
 from vaescope.progress import Download, display
-from vaescope.request import expand_data, request
+from vaescope.request import understood
 from vaescope.summary import describe
 from vaescope.training import Observer, State
 
 
 def train(words: Sequence[str]) -> int:
     """Runs ``vaescope train``. Returns the exit code."""
-    asked = request(*expand_data(words, report), report)
-    settings, folder = asked.settings, asked.folder
-    if asked.resume is not None:
-        settings, folder = resumed(asked.resume, words), asked.resume
-    going_on, shown, stop = asked.resume is not None, display(), Interruption()
+    shown, stop = display(), Interruption()
     try:
+        asked = understood(words, report)
         summary = train_run(
-            settings, asked.text, folder, going_on, [shown, stop], report, Download(), lambda: bool(stop.signals)
+            asked.settings, asked.text, asked.folder, asked.resume, [shown, stop], report, Download(), stop.wanted
         )
     finally:
         stop.disarm()
         shown.close()
     print(json.dumps(summary.record()) if asked.json else describe(summary))
-    return 128 + stop.signals[0] if summary.outcome == "interrupted" else 0
+    return stop.exit_code if summary.outcome == "interrupted" else 0
 
 
-def resumed(folder: Path, words: Sequence[str]) -> config.Config:
-    """The config of a run that is to be gone on with; it cannot be changed.
+REQUEUE = 75
+"""The exit code of a run that a batch system is to start once more: EX_TEMPFAIL of sysexits.h, "try again"."""
 
-    Raises:
-        UsageError: If the folder is none of a run, or further keys are given.
-    """
-    before = ["", *words[:-1]]
-    others = [
-        word
-        for word, last in zip(words, before, strict=True)
-        if last != "--resume" and word not in ("--json", "--resume") and not word.startswith("--resume=")
-    ]
-    if others:
-        raise UsageError(f"--resume goes on with the run's own config, so {others[0]} cannot be given with it")
-    if not (folder / "config.yaml").is_file():
-        raise UsageError(f"{folder} is no run folder: it holds no config.yaml, so there is nothing to resume")
-    return config.read(folder / "config.yaml")
+BATCH = getattr(signal, "SIGUSR1", None)
+"""The signal by which batch systems say that time is nearly up; Windows has none."""
+
+
+STOPPING = b"\nstopping after this step: writing a checkpoint and the pictures so far (Ctrl-C to stop at once)\n"
 
 
 class Interruption(Observer):
-    """While a run trains, SIGINT and SIGTERM end it after the step in hand. A second signal stops at once.
+    """While a run trains, SIGINT, SIGTERM and SIGUSR1 end it after the step in hand. A second SIGINT stops at once.
 
-    Outside of training, while data are fetched or pictures drawn, they do what they always do.
+    Outside of training, while data are fetched or pictures drawn, SIGINT and SIGTERM do what they always do. SIGUSR1,
+    which would kill there, is kept until training begins.
     """
 
     name = "interruption"
@@ -65,24 +54,55 @@ class Interruption(Observer):
     def __init__(self) -> None:
         self.signals: list[int] = []
         self.handlers: dict[int, Any] = {}
+        self._listen(*([BATCH] if BATCH else []))
 
     def started(self, state: State) -> None:
         """Begins to listen."""
-        if threading.current_thread() is threading.main_thread():
-            self.handlers = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._listen(signal.SIGINT, signal.SIGTERM)
 
     def ended(self, state: State) -> None:
-        """Ceases to listen."""
-        self.disarm()
+        """Ceases to listen, but for SIGUSR1: pictures are drawn in seconds."""
+        self._restore(signal.SIGINT, signal.SIGTERM)
 
     def disarm(self) -> None:
         """Ceases to listen, also after an error."""
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
-        self.handlers = {}
+        self._restore(*self.handlers)
+
+    def wanted(self) -> bool:
+        """Whether training is to end."""
+        return bool(self.signals)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code for the signal that came first."""
+        return REQUEUE if self.signals[0] == BATCH else 128 + self.signals[0]
+
+    def _listen(self, *numbers: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.handlers |= {number: signal.signal(number, self._note) for number in numbers}
+
+    def _restore(self, *numbers: int) -> None:
+        for number in numbers:
+            signal.signal(number, self.handlers.pop(number, signal.getsignal(number)))
 
     def _note(self, number: int, frame: object) -> None:
-        if self.signals:
+        if self.signals and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not self.signals:
+            os.write(2, STOPPING)  # a handler may come in the middle of a print, and must not print itself
         self.signals.append(number)
-        report("\nstopping after this step: writing a checkpoint and the pictures so far (again to stop at once)")
+
+
+def migrate(words: Sequence[str]) -> int:
+    """Runs ``vaescope migrate``. Returns the exit code."""
+    made = Parser(
+        "Bring the checkpoints of a run that an older version wrote up to date, so that it can be gone on with.\n"
+        "What is up to date stays as it is.",
+        "vaescope migrate runs/main",
+        "vaescope migrate",
+    )
+    made.add_argument("run", type=Path, help="the run folder")
+    folder = made.parse_args(words).run
+    count = bring_up_to_date(folder, report)
+    print(f"{folder}: {count} checkpoints brought up to date" if count else f"{folder} is up to date")
+    return 0

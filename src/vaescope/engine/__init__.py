@@ -6,7 +6,7 @@ from vaescope.engine.engine import PLAIN, Engine, at_work, working
 from vaescope.engine.kernels import bernoulli_log_prob, normal_kl
 from vaescope.engine.light import light, lightly
 from vaescope.engine.memory import keep_freed
-from vaescope.engine.precision import Precision, capability, choose, products
+from vaescope.engine.precision import Precision, capability, choose, processor, products
 from vaescope.engine.share import Share
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "light",
     "lightly",
     "normal_kl",
+    "processor",
     "products",
     "working",
 ]

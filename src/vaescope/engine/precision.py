@@ -106,10 +106,14 @@ def _read(path: Path) -> dict[str, dict[str, float]]:
 
 def machine() -> str:
     """What the measurement depends on."""
+    return f"{processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def processor() -> str:
+    """What the processor is called."""
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    name = found[1] if found else platform.processor() or platform.machine()
-    return f"{name}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    return found[1] if found else platform.processor() or platform.machine()
 
 
 def _measured() -> dict[str, float]:
