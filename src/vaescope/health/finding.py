@@ -48,6 +48,8 @@ class Check:
         """What there is to say; that it could not be looked at, if that is so."""
         try:
             found = list(self.look())
+        except ModuleNotFoundError as error:
+            found = [fault(f"{error.name} is missing", f"pip install {error.name}")]
         except Exception as error:  # of whatever is broken: the other checks may say why
             found = [warning(f"this could not be looked at ({one_line(error)})", "mend the faults first, if any")]
         return [replace(finding, check=self.name) for finding in found]

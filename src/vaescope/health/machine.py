@@ -48,8 +48,9 @@ def threads(answers: Mapping[str, Answer]) -> Iterator[Finding]:
     if "threads" not in answers or answers["threads"].error:
         return
     used, there = int(answers["threads"].facts["threads"]), cores()
-    variables = [f"{name}={os.environ[name]}" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ]
-    text = f"torch computes on {used} of {there} core{'s'[: there != 1]}" + f" ({', '.join(variables)})" * bool(variables)
+    variables = [name for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ]
+    said = ", ".join(f"{name}={os.environ[name]}" for name in variables)
+    text = f"torch computes on {used} of {there} core{'s'[: there != 1]}" + (f" ({said})" if said else "")
     if used > there:
         yield warning(
             f"torch computes on {used} threads, but this process may use {there} core{'s'[: there != 1]}, so they wait "
@@ -57,8 +58,7 @@ def threads(answers: Mapping[str, Answer]) -> Iterator[Finding]:
             f"export OMP_NUM_THREADS={there}",
         )
     elif variables and 2 * used <= there:
-        remedy = f"unset {' '.join(name.partition('=')[0] for name in variables)}, unless several runs share the machine"
-        yield warning(text, remedy)
+        yield warning(text, f"unset {' '.join(variables)}, unless several runs share the machine")
     else:
         yield ok(text)
 

@@ -230,15 +230,15 @@ def with_torchvision() -> dict[str, Any]:
 
 def with_training() -> dict[str, Any]:
     """Two steps of a tiny model on the images that come with vaescope, with pictures and all that training writes."""
-    from vaescope.cli import main
+    from vaescope.experiment import train
+    from vaescope.request import understood
 
-    words = "train --data sample --trainer.steps 2 --trainer.batch_size 20 --model.network.width 8 --figures.frames 0"
-    small = "--figures.points 20 --figures.grid 3 --figures.samples 4 --figures.explorer false --engine.precision float32"
-    with tempfile.TemporaryDirectory(prefix="vaescope-doctor-") as folder:
-        code = main([*words.split(), *small.split(), "--out", f"{folder}/run"])
-        files = len([path for path in Path(folder).rglob("*") if path.is_file()])
-    if code:
-        raise RuntimeError(f"it ended with code {code}")
+    words = "--data sample --trainer.steps 2 --trainer.batch_size 20 --model.network.width 8 --engine.precision float32"
+    few = "--figures.frames 0 --figures.points 20 --figures.grid 3 --figures.samples 4 --figures.explorer false"
+    with tempfile.TemporaryDirectory(prefix="vaescope-trial-") as folder:
+        asked = understood([*words.split(), *few.split(), "--out", f"{folder}/run"])
+        train(asked.settings, asked.text, asked.folder)
+        files = sum(path.is_file() for path in Path(folder).rglob("*"))
     return {"files": files}
 
 
