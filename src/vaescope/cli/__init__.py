@@ -25,6 +25,7 @@ VERBS = {
     "report": ("evaluate", "write a page with all that is known of a run"),
     "explore": ("explore", "write a page in which the model runs, to walk in its latent space"),
     "data": ("data", "list, fetch or check image sets"),
+    "doctor": ("doctor", "say what is wrong with an installation, a run or images, and how to mend it"),
     "export": ("travel", "write a trained model as ONNX or torch programs that need no vaescope"),
     "push": ("travel", "upload a run to the Hugging Face Hub"),
     "pull": ("travel", "download a run from the Hugging Face Hub"),
