@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def imported(name: str) -> dict[str, Any]:
 def origin(name: str) -> str:
     """Where a library lies; nothing where there is none."""
     try:
-        found = find_spec(name)
+        found = PathFinder.find_spec(name) or find_spec(name)  # the second would give what this process has loaded
     except (ImportError, ValueError):
         return ""
     return "" if found is None else found.origin or str(next(iter(found.submodule_search_locations or ()), ""))

@@ -53,6 +53,8 @@ class RunFolder:
     @cached_property
     def settings(self) -> Config | UsageError:
         """Its config, or what is wrong with it."""
+        if isinstance(self.run, Run):
+            return self.run.config
         if not (self.folder / "config.yaml").is_file():
             return UsageError("there is no config.yaml")
         try:
@@ -63,7 +65,7 @@ class RunFolder:
     @cached_property
     def run(self) -> Run | UsageError | None:
         """The trained model, or what is wrong with it; nothing if there are no weights yet."""
-        if not (self.folder / "model.safetensors").is_file() or isinstance(self.settings, UsageError):
+        if not (self.folder / "model.safetensors").is_file():
             return None
         try:
             return Run.load(self.folder)
@@ -164,9 +166,11 @@ def standing(run: RunFolder) -> Iterator[Finding]:
         yield ok(f"{outcome or 'finished'} at step {steps:,}{of}")
     elif run.newest:
         yield note(f"interrupted; the newest good checkpoint is of step {run.newest:,}{of}", run.command)
+    elif run.states:
+        remedy = f"delete the folder checkpoints; {run.command} then begins it anew"
+        yield note(f"interrupted at step {steps:,} or later; no checkpoint is good", remedy)
     else:
-        remedy = f"{run.command} begins it anew" if not run.states else "delete the folder, and train anew"
-        yield note("cut off before the first checkpoint", remedy)
+        yield note("cut off before the first checkpoint", f"{run.command} begins it anew")
 
 
 def settings(run: RunFolder) -> Iterator[Finding]:
@@ -181,7 +185,7 @@ def settings(run: RunFolder) -> Iterator[Finding]:
 def weights(run: RunFolder) -> Iterator[Finding]:
     """Whether the weights can be read, fit to the config, and are numbers."""
     again = f"delete it, then {run.command}" if run.newest else "train anew: no good checkpoint is left"
-    if run.run is None:
+    if run.run is None or isinstance(run.settings, UsageError):
         why = (
             "config.yaml cannot be read" if isinstance(run.settings, UsageError) else "the run has not come to its end"
         )
@@ -218,8 +222,7 @@ def checkpoints(run: RunFolder) -> Iterator[Finding]:
         elif good:
             yield warning(wrong, f"delete it: --resume takes that of step {run.newest:,}")
         else:
-            remedy = "none is good: delete the folder checkpoints to begin anew with --resume"
-            yield (warning if run.finished else fault)(wrong, remedy)
+            yield (warning if run.finished else fault)(wrong, "delete it: it is of no use to anybody")
     if good:
         listed = ", ".join(f"{step:,}" for step in good)
         yield ok(f"{len(good)} as they were written, of step{'s'[: len(good) != 1]} {listed}")
