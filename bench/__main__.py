@@ -34,6 +34,7 @@ NAMES = {
     "quality": "test -ELBO against seconds of training",
     "startup": "from the command to its help and to the first step",
     "pictures": "seconds a frame, and the share of training time",
+    "keeping": "what metrics, frames and checkpoints cost, as shares of training time",
     "evaluation": "passes/s of the importance weighted bound, images/s of encoding",
     "explorer": "seconds to write explorer.html",
     "memory": "peaks of memory",

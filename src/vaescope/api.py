@@ -9,6 +9,7 @@
     x = run.decode(z)                     # what it makes of that
     run.sample(64), run.log_likelihood(images)
     run = vs.load("runs/images")          # another day
+    vs.resume("runs/images", epochs=40)   # goes on, exactly, or longer
     vs.evaluate(run, quick=True)          # scores with their errors, in a table
     vs.compare(["runs/a", "runs/b"])      # side by side: which is better, by more than noise?
 """
@@ -30,7 +31,7 @@ from vaescope.evaluation import evaluate as measure
 from vaescope.experiment import train as train_run
 from vaescope.metrics.subject import FULL, QUICK
 from vaescope.progress import Download, Steps, display
-from vaescope.request import expand_data, of_source, options, request
+from vaescope.request import Request, expand_data, going_on, of_source, options, request
 from vaescope.run import Run
 from vaescope.summary import describe
 
@@ -92,14 +93,47 @@ def train(
         if len(shape := tuple(getattr(images, "shape", ()))) == 2:
             raise UsageError(f"images has shape {shape}, which is one image: rows of pixels need reshape(-1, H, W)")
         run = request(*of_source(from_arrays(images, labels), words, report), report)
+    return _done(run, verbose)
+
+
+def resume(
+    run: str | Path, *, epochs: int | None = None, keys: Mapping[str, Any] | None = None, verbose: bool = True
+) -> Run:
+    """Goes on with a run that was interrupted, exactly as if it had not been, or trains a finished one longer, as
+    ``vaescope train --resume`` does.
+
+    Args:
+        run: The run folder.
+        epochs: How many times to go through the training images, in all.
+        keys: Further keys that may change, see :data:`vaescope.config.CHANGEABLE`, with their values.
+        verbose: Whether to tell on standard error what is being done.
+
+    Returns:
+        The run, with the best weights.
+
+    Raises:
+        UsageError: A ``ValueError`` with one line, if it is finished, is being trained, or cannot be gone on with.
+        RunError: If training breaks down.
+
+    Example::
+
+        run = vs.resume("runs/main", epochs=32)
+    """
+    asked = ({} if epochs is None else {"trainer.epochs": epochs}) | dict(keys or {})
+    return _done(going_on(["--resume", _from_home(run), *options(asked)]), verbose)
+
+
+def _done(asked: Request, verbose: bool) -> Run:
+    """Trains as asked."""
+    report: Report = partial(print, file=sys.stderr, flush=True) if verbose else log
     shown, seen = ([display()], Download()) if verbose else ([], None)
     try:
-        summary = train_run(run.settings, run.text, run.folder, observers=shown, report=report, progress=seen)
+        summary = train_run(asked.settings, asked.text, asked.folder, asked.resume, shown, report, seen)
     finally:
         for bar in shown:
             bar.close()
     report(describe(summary))
-    return Run.load(run.folder)
+    return Run.load(asked.folder)
 
 
 def load(folder: str | Path) -> Run:

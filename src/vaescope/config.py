@@ -29,6 +29,12 @@ from vaescope.objectives import ELBO, Objective
 from vaescope.pictures import Figures
 from vaescope.training import ADAMW, Trainer
 
+CHANGEABLE = (
+    "trainer.epochs", "trainer.steps", "trainer.patience", "trainer.checkpoint_every", "trainer.keep", "data.root",
+)  # fmt: skip
+"""The keys that may change when a run goes on: how long it is, how it is kept, and where its images, the same ones, are
+now."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -116,12 +122,12 @@ def differences(before: str, now: str) -> dict[str, tuple[Any, Any]]:
 
 
 def flat(content: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """All keys of a config, dotted, with their values."""
+    """All keys of a config, dotted, with their values. A class is the value of its part, however it is spelled."""
     if not isinstance(content, dict):
         yield above, content
         return
     for key, value in content.items():
-        yield from flat(value, f"{above}.{key}".lstrip("."))
+        yield from flat(value, above if key == "class_path" else f"{above}.{key}".lstrip("."))
 
 
 def optimizer_of(spec: Namespace) -> Callable[[Iterable[Parameter]], Optimizer]:

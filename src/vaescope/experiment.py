@@ -16,7 +16,7 @@ from vaescope import __version__, checkpoint, pictures
 from vaescope.card import write_card
 from vaescope.clock import Clock
 from vaescope.collapse import Doctor, findings, in_words, ready
-from vaescope.config import Config, differences
+from vaescope.config import CHANGEABLE, Config, differences
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
 from vaescope.data.fetch import Progress, Report, log
@@ -255,7 +255,7 @@ def keep_config(folder: Path, text: str) -> dict[str, tuple[Any, Any]]:
     """
     path = folder / "config.yaml"
     before = path.read_text(encoding="utf-8")
-    changed = differences(before, text)
+    changed = {key: both for key, both in differences(before, text).items() if key in CHANGEABLE}
     if changed:
         with atomic_file(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

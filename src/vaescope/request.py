@@ -33,12 +33,6 @@ from vaescope.picks import Picks, in_words, pick
 
 RUNS = Path("runs")
 
-CHANGEABLE = (
-    "trainer.epochs", "trainer.steps", "trainer.patience", "trainer.checkpoint_every", "trainer.keep", "data.root",
-)  # fmt: skip
-"""The keys that may change when a run goes on: how long it is, how it is kept, and where its images, the same ones, are
-now."""
-
 Says = Callable[[str], bool]
 """Of which keys, by their dotted names, a file or options say something."""
 
@@ -217,8 +211,8 @@ def going_on(words: Sequence[str]) -> Request:
     (before, *_), (parsed, _, as_json) = (parsed_words(made, [*own, *rest]) for rest in ((), words))
     texts = dump(made, before), dump(made, parsed)
     for key, (then, now) in config.differences(*texts).items():
-        if key not in CHANGEABLE:
-            *others, last = CHANGEABLE
+        if key not in config.CHANGEABLE:
+            *others, last = config.CHANGEABLE
             raise UsageError(
                 f"{folder} has {key} {then}, and --resume goes on with its config, so it cannot become {now}: only "
                 f"{', '.join(others)} and {last} may change"
