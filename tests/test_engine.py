@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -27,23 +28,26 @@ from vaescope.data.targets import Binary
 from vaescope.engine import (
     PLAIN,
     Engine,
+    allow_steady,
     at_work,
     bernoulli_log_prob,
     keep_freed,
     memory,
     normal_kl,
     precision,
+    steady,
     working,
 )
+from vaescope.engine.determinism import refusal
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
 from vaescope.families import Gaussian
 from vaescope.metrics import negative_elbo
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP, Conv, Network
-from vaescope.objectives import ELBO
+from vaescope.objectives import ELBO, Terms
 from vaescope.priors import NormalMixture, StandardNormal
-from vaescope.training import State, Trainer, fit
+from vaescope.training import Observer, State, Trainer, fit, put
 
 Tiny = Callable[..., VAE]
 PRECISIONS = ("float32", "bfloat16")
@@ -287,6 +291,81 @@ def test_a_checkpoint_of_another_precision_is_refused(images: ImageSet, tmp_path
     checkpoint.seal(path)
     with pytest.raises(UsageError, match=r"cannot be resumed from \(precision is float8\)"):
         checkpoint.restore(path, begin(config(), images, torch.device("cpu")))
+
+
+class Switches(Observer):
+    """Remembers how torch is set, and the losses."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[bool, ...]] = set()
+        self.losses: list[float] = []
+
+    def stepped(self, state: State, terms: Terms) -> None:
+        self.seen.add(switches())
+        self.losses.append(terms["loss"].item())
+
+
+def switches() -> tuple[bool, ...]:
+    """How torch is set."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    kind = torch.are_deterministic_algorithms_enabled(), warns, cudnn.deterministic, cudnn.benchmark
+    return (*kind, cudnn.allow_tf32, matmul.allow_tf32)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_torch_is_deterministic_while_a_run_trains_and_then_as_it_was(deterministic: bool, images: ImageSet) -> None:
+    before = switches()
+    settings, watch = config(deterministic=deterministic), Switches()
+    state = begin(settings, images, torch.device("cpu"))
+    shown = Examples(images.validation.images.float() / 255)
+    fit(state, settings.trainer, shown, [watch])
+    assert watch.seen == {(True, False, True, False, False, False) if deterministic else before}
+    assert switches() == before
+    assert watch.losses == trained(config(), images)[0]  # on a CPU it changes nothing
+
+
+class Unordered(ELBO):
+    """An objective with an operation that has no deterministic form."""
+
+    def __call__(self, model: VAE, x: Tensor, context: Tensor | None = None, progress: float = 1.0) -> Terms:
+        torch.zeros(3).put_(torch.tensor([1, 1]), torch.ones(2))
+        return super().__call__(model, x, context, progress)
+
+
+def test_an_operation_that_is_not_deterministic_is_told_in_one_line(images: ImageSet) -> None:
+    before = switches()
+    settings = replace(config(deterministic=True), objective=Unordered())
+    state = begin(settings, images, torch.device("cpu"))
+    with pytest.raises(UsageError, match=r"^engine\.deterministic is true, but put_ .* set it to false") as caught:
+        fit(state, settings.trainer, Examples(images.validation.images.float() / 255))
+    assert "\n" not in str(caught.value)
+    assert switches() == before
+    assert "CUBLAS_WORKSPACE_CONFIG=:4096:8" in refusal("Deterministic behavior was enabled with ... CuBLAS")
+
+
+def test_what_else_goes_wrong_in_a_deterministic_run_is_left_as_it_is() -> None:
+    with pytest.raises(RuntimeError, match=r"^no memory$"), steady(Engine(deterministic=True)):
+        raise RuntimeError("no memory")
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_deterministic_run_is_told_to_cublas_first_and_measures_nothing(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "capability", lambda: pytest.fail("measured"))
+    engine, gpu = Engine(deterministic=True), torch.device("cuda")
+    assert put(tiny(), torch.device("cpu"), engine).precision == "float32"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", {})
+        allow_steady(engine, torch.device("cpu"))
+        allow_steady(Engine(), gpu)
+        assert os.environ == {}
+        allow_steady(engine, gpu)
+        assert os.environ == {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":16:8"
+        allow_steady(engine, gpu)
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # which will do, too
 
 
 def test_what_a_network_gives_has_the_type_of_what_it_is_given() -> None:

@@ -33,6 +33,7 @@ from vaescope.objectives import Adversarial, Objective
 from vaescope.priors import Prior
 from vaescope.run import validation_examples
 from vaescope.training import State, Trainer, fit
+from vaescope.training.breakdown import ill, retraced, weights
 
 
 def of_kind(kind: type) -> list[str]:
@@ -117,6 +118,9 @@ def falls(settings: Config, images: ImageSet) -> State:
     before = loss()
     fit(state, settings.trainer, validation)
     assert loss() < before
+    nothing = retraced(state, lambda: state.play(state.batches(0), 0.5)).first
+    assert nothing is None  # a breakdown would be blamed on it
+    assert not any(map(ill, weights(state).values()))
     return state
 
 

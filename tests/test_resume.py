@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import vaescope as vs
+from tests.conftest import TINY
 from vaescope import checkpoint
 from vaescope.cli import main
 from vaescope.cli.train import BATCH, Interruption
@@ -208,7 +209,8 @@ def older(run: Path) -> None:
     if rest := {name: value for name, value in metrics.items() if name != "lines"}:
         checkpoint.save_tensors(path / "metrics.safetensors", rest)
     record = json.loads((path / "state.json").read_text())
-    del record["data"]
+    for name in ("data", "easing", "back_offs"):
+        del record[name]
     (path / "state.json").write_text(json.dumps(record | {"format": 1}))
 
 
@@ -253,6 +255,28 @@ def test_leftovers_go_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 
+def test_a_run_that_breaks_down_goes_back_by_itself_if_it_may(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    words = [*TINY, "--figures.frames", "0", "--trainer.epochs", "2", "--trainer.optimizer.lr", "1e6"]
+    assert main(["train", *words, "--out", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].startswith("vaescope: training broke down at step 2: ")
+    assert "Traceback" not in said
+    assert main(["train", "--resume", str(folder), "--trainer.back_off", "1e-9"]) == 0
+    said = capsys.readouterr().err
+    assert "going on from step 0 with learning rates times 1e-09" in said
+    events = read_history(folder)
+    assert [line["event"] for line in events] == ["begun", "broke down", "begun", "backed off", "finished"]
+    assert events[1]["step"] == 2
+    run = vs.load(folder)
+    assert "training broke down once" in run.origin.warnings[-1]
+    record = checkpoint.read_state(folder / "checkpoints" / "step-000020")
+    assert (record["easing"], record["back_offs"]) == (1e-9, 1)
+    assert [line["step"] for line in without_seconds(folder)] == [0, 10, 20, 20, run.step]
+
+
 @pytest.fixture
 def stop() -> Iterator[Interruption]:
     """What listens for signals while a run trains."""
@@ -291,11 +315,11 @@ def test_a_history_says_what_a_run_was_trained_with(run_folder: Path) -> None:
     assert found["device"] == "cpu"
 
 
-def test_a_history_that_was_cut_short_goes_on(state: State, tmp_path: Path) -> None:
-    note(tmp_path, "begun", state, environment={"torch": "1.0", "threads": 4})
+def test_a_history_that_was_cut_short_goes_on(tmp_path: Path) -> None:
+    note(tmp_path, "begun", 0, 9, environment={"torch": "1.0", "threads": 4})
     with (tmp_path / "history.jsonl").open("a") as file:
         file.write('{"event": "resu')
-    note(tmp_path, "resumed", state)
+    note(tmp_path, "resumed", 3, 9)
     lines = read_history(tmp_path)
     assert [line["event"] for line in lines] == ["begun", "resumed"]
     now = {"torch": "1.0", "threads": 2, "processor": None, "device": None, "numpy": None}

@@ -42,7 +42,7 @@ from vaescope.training import State
 FORMAT = 2
 """Of a checkpoint. Those of format 1 have no hashes and no metrics: see :mod:`vaescope.migration`."""
 
-COUNTERS = ("step", "best", "best_step", "stale", "seconds", "first_loss")
+COUNTERS = ("step", "best", "best_step", "stale", "seconds", "first_loss", "easing", "back_offs")
 SUMS = "SHA256SUMS"
 STATE = "state.json"
 

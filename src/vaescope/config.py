@@ -30,10 +30,11 @@ from vaescope.pictures import Figures
 from vaescope.training import ADAMW, Trainer
 
 CHANGEABLE = (
-    "trainer.epochs", "trainer.steps", "trainer.patience", "trainer.checkpoint_every", "trainer.keep", "data.root",
+    "trainer.epochs", "trainer.steps", "trainer.patience", "trainer.checkpoint_every", "trainer.keep",
+    "trainer.back_off", "trainer.back_offs", "data.root",
 )  # fmt: skip
-"""The keys that may change when a run goes on: how long it is, how it is kept, and where its images, the same ones, are
-now."""
+"""The keys that may change when a run goes on: how long it is, how it is kept, what is done when it breaks down, and
+where its images, the same ones, are now."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,19 @@ from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, w
 from vaescope.run import FORMAT, Origin, Run, machine, make_scene, one_line, validation_examples
 from vaescope.streams import stream
 from vaescope.summary import Summary
-from vaescope.training import Observer, Outcome, Player, State, Trainer, fit, put
+from vaescope.training import (
+    BackOff,
+    Breakdown,
+    Observer,
+    Outcome,
+    Player,
+    State,
+    Trainer,
+    fit,
+    put,
+    retrace,
+    with_back_off,
+)
 
 MOST_SHOWN = 1000
 """Training images that a model is shown before the first step, for it to start near them."""
@@ -164,15 +176,70 @@ def train(
         if resume:
             event = go_on(folder, keeper, state, settings.trainer, report)
             changed = keep_config(folder, config_text)
-        note_start(folder, event, state, settings.seed, **({"changed": changed} if changed else {}))
+        more = {"changed": changed} if changed else {}
+        note_start(folder, event, state, settings.seed, **more)
         if settings.engine.precision == "auto" and state.engine.precision != "float32":
             reason = "as it did before" if resume else "in which this machine is faster"
             report(f"training multiplies in {state.engine.precision}, {reason} (engine.precision)")
         with written_to(folder):
-            outcome = fit(state, settings.trainer, validation, [*written, keeper, *observers], interrupted)
+            anew = partial(begin, settings, images, device, report)
+            watching = partial(
+                fit,
+                settings=settings.trainer,
+                validation=validation,
+                observers=[*written, keeper, *observers],
+                interrupted=interrupted,
+            )
+            outcome, state = carefully(watching, anew, state, settings.trainer, keeper, report)
             summary = conclude(settings, folder, state, images, validation, recorder, outcome, report)
-            note(folder, outcome, state)
+            note(folder, outcome, state.step, state.total)
         return summary
+
+
+def carefully(
+    run: Callable[[State], Outcome],
+    anew: Callable[[], State],
+    state: State,
+    trainer: Trainer,
+    keeper: Checkpointer,
+    report: Report,
+) -> tuple[Outcome, State]:
+    """Trains, and after a breakdown goes back to the last good checkpoint if that is wanted, or sees where it began.
+
+    Args:
+        run: Trains from where a state stands.
+        anew: Gives the state before the first step.
+        state: Where the run stands.
+        trainer: How to train.
+        keeper: Keeps its checkpoints.
+        report: Is told in one line of every return.
+
+    Returns:
+        How training ended, and the state then.
+
+    Raises:
+        Breakdown: If training broke down for good.
+    """
+    folder = keeper.folder.parent
+
+    def restored() -> State:
+        fresh, found = anew(), checkpoint.good(keeper.folder, report)
+        if found is None:
+            keeper.begin_anew()
+        else:
+            keeper.restore(found, fresh)
+        return fresh
+
+    def told(back_off: BackOff) -> None:
+        report(f"warning: {back_off}")
+        note(folder, "backed off", back_off.back_to, state.total, breakdown=asdict(back_off))
+
+    try:
+        return with_back_off(run, restored, state, trainer, told)
+    except Breakdown as error:
+        found = error if error.exact else retrace(restored(), error)
+        note(folder, "broke down", found.step, state.total, finding=found.finding)
+        raise found from None
 
 
 @contextmanager
@@ -377,7 +444,7 @@ def conclude(
     state.model.load_state_dict(state.best_weights)
     latents = examine(state.model, validation)
     wrong = findings(latents, state.objective) if ready(state) else ()
-    warnings = tuple(finding.text for finding in wrong)
+    warnings = (*(finding.text for finding in wrong), *went_back(state))
     write_model(folder, state, images, originate(state, images, outcome, in_words(latents, wrong), warnings))
     test, right, density = None, None, None
     if outcome != "interrupted":
@@ -423,6 +490,17 @@ def conclude(
     if outcome == "interrupted" or not settings.figures.explorer:
         return summary
     return replace(summary, explorer=explorer(run, images, report))
+
+
+def went_back(state: State) -> tuple[str, ...]:
+    """That a run went on after breakdowns, if it did."""
+    if not state.back_offs:
+        return ()
+    times = "once" if state.back_offs == 1 else f"{state.back_offs} times"
+    return (
+        f"training broke down {times}, and went on from a checkpoint with learning rates times {state.easing:g} "
+        f"(trainer.back_off, see history.jsonl)",
+    )
 
 
 def explorer(run: Run, images: ImageSet, report: Report) -> Path | None:

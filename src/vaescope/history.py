@@ -55,17 +55,18 @@ def _version(name: str) -> str:
         return ""
 
 
-def note(folder: Path, event: str, state: State, **more: Any) -> None:
+def note(folder: Path, event: str, step: int, total: int, **more: Any) -> None:
     """Adds a line to the history of a run.
 
     Args:
         folder: The run folder.
-        event: What happened: "begun", "resumed", "extended", "backed off", or how training ended.
-        state: Where the run stands.
+        event: What happened: "begun", "resumed", "extended", "backed off", "broke down", or how training ended.
+        step: The step at which it did.
+        total: The number of steps of the whole run.
         more: What else there is to say of it.
     """
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    line = {"event": event, "step": state.step, "total": state.total, "time": when, "process": os.getpid()}
+    line = {"event": event, "step": step, "total": total, "time": when, "process": os.getpid()}
     torn = (folder / FILE).exists() and not (folder / FILE).read_bytes().endswith(b"\n")
     with (folder / FILE).open("a", encoding="utf-8") as file:
         file.write("\n" * torn + json.dumps({**line, **more}) + "\n")
@@ -74,7 +75,7 @@ def note(folder: Path, event: str, state: State, **more: Any) -> None:
 def note_start(folder: Path, event: str, state: State, seed: int, **more: Any) -> None:
     """Adds a line to the history that says with what training begins."""
     words = {"seed": seed, "command": sys.argv[1:], **more, "environment": environment(state)}
-    note(folder, event, state, **words)
+    note(folder, event, state.step, state.total, **words)
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ What a run is used by, its config and its weights, has had one format from the b
 format what is new
 ====== ===========================================================================================================
 1      tensors and counters
-2      the hash of every file (``SHA256SUMS``), the metrics up to there, a hash of the images that are trained on
+2      the hash of every file (``SHA256SUMS``), the metrics up to there, a hash of the images that are trained on, and
+       how often the run went back after a breakdown
 ====== ===========================================================================================================
 """
 
@@ -73,6 +74,6 @@ def with_hashes(path: Path, lines: list[dict[str, Any]]) -> None:
     with atomic_folder(path, replace=True) as new:
         shutil.copytree(path, new, dirs_exist_ok=True)
         checkpoint.save_tensors(new / "metrics.safetensors", average | {"lines": as_bytes(before.encode())})
-        text = json.dumps(record | {"format": 2, "data": None}, indent=1) + "\n"
+        text = json.dumps(record | {"format": 2, "data": None, "easing": 1.0, "back_offs": 0}, indent=1) + "\n"
         (new / checkpoint.STATE).write_text(text, encoding="utf-8")
         checkpoint.seal(new)

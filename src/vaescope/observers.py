@@ -114,7 +114,7 @@ class MetricsLog(Observer):
     def recall(self, memory: Mapping[str, Tensor]) -> None:
         """Goes on with the average and the lines."""
         self.average.recall(memory)
-        self.before = memory["lines"].numpy().tobytes()
+        self.before = memory["lines"].numpy().tobytes() if memory else b""
 
     def _write(self, state: State, split: str, terms: Mapping[str, Any]) -> None:
         head = {"step": state.step, "epoch": round(state.epoch, 4), "split": split}
@@ -249,6 +249,7 @@ class Recorder(Observer):
         """Goes on with the frames so far."""
         names = ("numbers", "latents", "pictures") if "numbers" in memory else ()
         count = len(memory["numbers"]) if names else 0
+        self.coming = []
         self.taken = [{name: memory[name][i] for name in names} for i in range(count)]
         self.average.recall({name[8:]: value for name, value in memory.items() if name.startswith("average.")})
 
@@ -276,6 +277,11 @@ class Checkpointer(Observer):
         memories = {observer.name: observer.memory() for observer in self.observers}
         checkpoint.save(self.folder, state, {name: memory for name, memory in memories.items() if memory})
         checkpoint.rotate(self.folder, self.keep)
+
+    def begin_anew(self) -> None:
+        """Brings the other observers to before the first step."""
+        for observer in self.observers:
+            observer.recall({})
 
     def restore(self, path: Path, state: State) -> None:
         """Brings a freshly built state, and the other observers, to where a checkpoint stands. Those after it go."""

@@ -96,6 +96,8 @@ class Bar(Observer):
     def started(self, state: State) -> None:
         """Shows the bar."""
         self.pace = Pace(state)
+        for task in self.progress.task_ids:  # of before the run went back to a checkpoint
+            self.progress.remove_task(task)
         self.task = self.progress.add_task(
             "", total=state.total, completed=state.step, epoch=state.epoch, loss="", speed=0.0
         )

@@ -79,7 +79,8 @@ class Interruption(Observer):
 
     def _listen(self, *numbers: int) -> None:
         if threading.current_thread() is threading.main_thread():
-            self.handlers |= {number: signal.signal(number, self._note) for number in numbers}
+            fresh = [number for number in numbers if number not in self.handlers]
+            self.handlers |= {number: signal.signal(number, self._note) for number in fresh}
 
     def _restore(self, *numbers: int) -> None:
         for number in numbers:

@@ -2,6 +2,7 @@
 
 from vaescope.engine.compiled import LONG, compiled, failed
 from vaescope.engine.copies import Carrier, bring
+from vaescope.engine.determinism import allow_steady, steady
 from vaescope.engine.engine import PLAIN, Engine, at_work, working
 from vaescope.engine.kernels import bernoulli_log_prob, normal_kl
 from vaescope.engine.light import light, lightly
@@ -16,6 +17,7 @@ __all__ = [
     "Engine",
     "Precision",
     "Share",
+    "allow_steady",
     "at_work",
     "bernoulli_log_prob",
     "bring",
@@ -29,5 +31,6 @@ __all__ = [
     "normal_kl",
     "processor",
     "products",
+    "steady",
     "working",
 ]

@@ -33,6 +33,8 @@ class Engine:
         compile: Whether torch compiles encoder and decoder: always, never, or auto, on GPUs for runs that are long
             enough to make up for the time it takes.
         graphs: Whether a step of training on a GPU is recorded once and then replayed.
+        deterministic: Whether only operations are used that give the same numbers every time on the same machine, see
+            :func:`~vaescope.engine.determinism.steady`. It makes nothing faster.
 
     Raises:
         UsageError: For a negative number of batches.
@@ -45,6 +47,7 @@ class Engine:
     read_ahead: int = 4
     compile: Literal["auto", "always", "never"] = "auto"
     graphs: bool = True
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if self.read_ahead < 0:
@@ -80,7 +83,7 @@ def at_work(engine: Engine, nets: Mapping[nn.Module, Net] = NONE) -> Iterator[No
     """
     tokens = _WORKING.set(engine), _NETS.set(nets)
     try:
-        with tensor_cores() if engine.precision == "tf32" else nullcontext():
+        with tensor_cores(True) if engine.precision == "tf32" else nullcontext():
             yield
     finally:
         _WORKING.reset(tokens[0])
@@ -88,11 +91,14 @@ def at_work(engine: Engine, nets: Mapping[nn.Module, Net] = NONE) -> Iterator[No
 
 
 @contextmanager
-def tensor_cores() -> Iterator[None]:
-    """Within the block torch multiplies in TF32 on GPUs. The switch is one of the whole process, and is put back: what
-    is validated and reported is computed as torch is set outside.
+def tensor_cores(used: bool) -> Iterator[None]:
+    """Within the block torch multiplies in TF32 on GPUs, or does not. The switch is one of the whole process, and is
+    put back: what is reported is computed as torch is set outside.
 
     Torch has newer switches, too, beside which these cannot be read: who has set those has chosen, and it stays so.
+
+    Args:
+        used: Whether it does.
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     try:
@@ -100,7 +106,7 @@ def tensor_cores() -> Iterator[None]:
     except RuntimeError:
         before = None
     if before is not None:
-        matmul.allow_tf32 = cudnn.allow_tf32 = True
+        matmul.allow_tf32 = cudnn.allow_tf32 = used
     try:
         yield
     finally:

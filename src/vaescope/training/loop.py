@@ -26,24 +26,22 @@ from vaescope.engine import (
     PLAIN,
     Engine,
     Share,
+    allow_steady,
     at_work,
     choose,
     compiled,
     failed,
     keep_freed,
+    steady,
 )
 from vaescope.errors import RunError, UsageError
-from vaescope.metrics import average
 from vaescope.models import VAE
 from vaescope.objectives import Objective, Schedule, Terms, WarmupDecay, arrival
-from vaescope.training.recorded import Kept, Recorded
+from vaescope.training.recorded import ROWS, Kept, Recorded
+from vaescope.training.watch import Watch, check_terms, check_weights, validated
 
 ADAMW: dict[str, Any] = {"lr": 0.005, "betas": (0.9, 0.99)}
 """The settings of the optimizer that a config gets if it names none: AdamW."""
-
-BLOW_UP = 10.0
-"""A loss above the first one by this many times its size (or by as many nats a pixel) has diverged."""
-
 
 MOST_THERE = 1 << 30
 """Bytes of validation images that are kept on a GPU; of more a part at a time is put there."""
@@ -67,9 +65,12 @@ class Trainer:
         checkpoint_every: Steps between two checkpoints.
         keep: How many checkpoints to keep.
         device: Where to train; auto takes a GPU if there is one.
+        back_off: The factor on the learning rates with which a run that broke down goes on from its last checkpoint,
+            or null for it to stop.
+        back_offs: How often at most.
 
     Raises:
-        UsageError: For counts below 1.
+        UsageError: For counts below 1, or a factor that is not between 0 and 1.
     """
 
     epochs: int = 16
@@ -84,14 +85,21 @@ class Trainer:
     checkpoint_every: int = 2000
     keep: int = 3
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    back_off: float | None = None
+    back_offs: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps", "validate_every", "patience", "log_every", "checkpoint_every", "keep"):
+        counts = ("epochs", "steps", "validate_every", "patience", "log_every", "checkpoint_every", "keep", "back_offs")
+        for name in counts:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"trainer.{name} is {value}: give a whole number of at least 1")
         if self.clip is not None and not self.clip > 0:
             raise UsageError(f"trainer.clip is {self.clip}: give a positive norm, such as 1.0, or null")
+        if self.back_off is not None and not 0 < self.back_off < 1:
+            raise UsageError(
+                f"trainer.back_off is {self.back_off}: give a factor between 0 and 1, such as 0.5, or null"
+            )
 
     def total(self, steps_per_epoch: int) -> int:
         """The number of steps of the whole run."""
@@ -124,6 +132,7 @@ def put(model: VAE, device: torch.device, engine: Engine) -> Engine:
     Raises:
         UsageError: For a precision that the device does not have.
     """
+    allow_steady(engine, device)
     if engine.precision == "tf32" and device.type != "cuda":
         raise UsageError("engine.precision is tf32, in which only GPUs multiply: use auto, float32 or bfloat16")
     model.to(device)
@@ -134,7 +143,8 @@ def put(model: VAE, device: torch.device, engine: Engine) -> Engine:
         keep_freed()
     if engine.precision != "auto":
         return engine
-    bears = model.likelihood.family.bears_rounding
+    # what a machine was measured to be faster with need not be the same the next time
+    bears = model.likelihood.family.bears_rounding and not engine.deterministic
     return replace(engine, precision=choose(model, device) if bears else "float32")
 
 
@@ -167,6 +177,7 @@ class Player:
         prefix: str = "",
     ) -> None:
         self.loss, self.schedule, self.clip, self.prefix = loss, schedule, clip, prefix
+        self.easing = 1.0
         self.parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
         self.optimizer = optimizer(self.parameters)
         if any(group.get("differentiable") for group in self.optimizer.param_groups):
@@ -178,11 +189,22 @@ class Player:
 
     def rates(self, progress: float) -> list[float]:
         """The learning rate of every group of parameters."""
-        factor = self.schedule(progress)
+        factor = self.schedule(progress) * self.easing
         return [group["initial_lr"] * factor for group in self.optimizer.param_groups]
 
+    def norm(self) -> Tensor | None:
+        """The norm of the gradient, if it may not be any."""
+        if self.clip is None:
+            return None
+        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+
     def step(
-        self, model: VAE, batch: Examples, progress: float | Share, rates: Sequence[float | Tensor] | None = None
+        self,
+        model: VAE,
+        batch: Examples,
+        progress: float | Share,
+        rates: Sequence[float | Tensor] | None = None,
+        watch: Watch | None = None,
     ) -> Terms:
         """One step of the optimizer.
 
@@ -191,18 +213,25 @@ class Player:
             batch: The batch.
             progress: The share of the run that is done.
             rates: The learning rate of every group of parameters; by default as the schedule says.
+            watch: Looks at the step before it changes the weights.
 
         Returns:
             The terms of the batch before it.
+
+        Raises:
+            Breakdown: If who looks sees that something is not finite.
         """
         progress = cast(float, progress)  # an objective cannot tell: see Share
         for group, rate in zip(self.optimizer.param_groups, rates or self.rates(progress), strict=True):
             group["lr"] = rate
-        terms = self.loss(model, batch.values, batch.context, progress)
-        self.optimizer.zero_grad()
+        terms = self.loss(model, batch.values, batch.context, progress) if watch is None else watch.terms()
+        self.optimizer.zero_grad()  # not before: it shows what the gradient was where a loss is not finite
         terms["loss"].backward(inputs=self.parameters)  # and no others: a critic and a model never train each other
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        norm = self.norm()
+        if watch is not None:
+            watch.gradients(norm)
+        if self.clip is not None and norm is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
         self.optimizer.step()
         return {self.prefix + name: value.detach() for name, value in terms.items()}
 
@@ -229,6 +258,10 @@ class State:
         report: Is told in one line what of that cannot be done.
         recorded: Replays the steps; where they are made one by one there is none. By default on GPUs.
         nets: What is called in place of networks that are compiled, see :meth:`prepare`.
+        back_offs: How often the run has gone back to a checkpoint to go on with lower learning rates.
+        watch: What is looked at before a step that is not replayed changes the weights: the losses, the gradients too,
+            or nothing. By default the losses on a CPU, and nothing on a GPU, which would have to be waited for.
+        sound: The last step at which everything was looked at and finite.
     """
 
     model: VAE
@@ -248,8 +281,13 @@ class State:
     report: Report = log
     recorded: Recorded | None = None
     nets: Mapping[nn.Module, Callable[[Tensor], Tensor]] | None = None
+    back_offs: int = 0
+    watch: Literal["auto", "nothing", "losses", "gradients"] = "auto"
+    sound: int = 0
 
     def __post_init__(self) -> None:
+        if self.watch == "auto":
+            self.watch = "losses" if self.batches.device.type == "cpu" else "nothing"
         if self.engine.graphs and self.batches.device.type == "cuda" and self.recorded is None:
             self.recorded = Recorded(self.report)
 
@@ -263,7 +301,7 @@ class State:
         self.prepare()
         terms = None if self.recorded is None else self.recorded.step(self)
         if terms is None:
-            terms = self.play(self.batches(self.step), self.share(self.step))
+            terms = self.play(self.batches(self.step), self.share(self.step), watched=self.watch != "nothing")
         self.step += 1
         return terms
 
@@ -291,13 +329,23 @@ class State:
                 player.loss(self.model, batch.values, batch.context, share)["loss"].backward(inputs=player.parameters)
                 player.optimizer.zero_grad()
 
-    def play(self, batch: Examples, progress: float | Share, rates: Sequence[Tensor] = ()) -> Terms:
-        """Lets every player make its step on a batch, with learning rates for all of their groups if they are given."""
+    def play(
+        self, batch: Examples, progress: float | Share, rates: Sequence[Tensor] = (), watched: bool = False
+    ) -> Terms:
+        """Lets every player make its step on a batch.
+
+        Args:
+            batch: The batch.
+            progress: The share of the run that is done.
+            rates: The learning rates of all of their groups; by default as their schedules say.
+            watched: Whether each step is looked at before it changes the weights.
+        """
         terms: Terms = {}
         with at_work(self.engine, self.nets or {}):
-            for player in self.players:
+            for turn, player in enumerate(self.players):
                 count = len(player.optimizer.param_groups)
-                terms |= player.step(self.model, batch, progress, rates[:count])
+                watch = Watch(self, turn, batch, cast(float, progress)) if watched else None
+                terms |= player.step(self.model, batch, progress, rates[:count], watch)
                 rates = rates[count:]
         return terms
 
@@ -309,6 +357,26 @@ class State:
     def epoch(self) -> float:
         """The number of epochs done, with its fraction."""
         return self.step / self.batches.steps_per_epoch
+
+    @property
+    def easing(self) -> float:
+        """The factor on all learning rates that is left of them after breakdowns, see ``trainer.back_off``."""
+        return self.players[0].easing
+
+    @easing.setter
+    def easing(self, factor: float) -> None:
+        for player in self.players:
+            player.easing = factor
+
+    @property
+    def late(self) -> bool:
+        """Whether what goes wrong may be noticed some steps too late."""
+        return self.recorded is not None or self.watch == "nothing"
+
+    @property
+    def pixels(self) -> int:
+        """The number of values of one image."""
+        return math.prod(self.batches.images.shape[1:])
 
     @property
     def settled(self) -> bool:
@@ -373,15 +441,28 @@ def fit(
         interrupted: Is asked after every step whether to stop there.
 
     Raises:
-        RunError: If a term is no longer finite, the loss has blown up, or a parameter gets no gradient.
+        Breakdown: If something is no longer finite, or the loss has blown up.
+        RunError: If a parameter gets no gradient.
+        UsageError: If it is to be deterministic, and an operation is not.
     """
+    with steady(state.engine):
+        return _fit(state, settings, validation, observers, interrupted)
+
+
+def _fit(
+    state: State,
+    settings: Trainer,
+    validation: Examples,
+    observers: Sequence[Observer],
+    interrupted: Callable[[], bool],
+) -> Outcome:
     validate_every = settings.validate_every or state.batches.steps_per_epoch
-    pixels = math.prod(state.batches.images.shape[1:])
     outcome: Outcome
     state.model.train()
     state.prepare()
+    state.sound = state.step
     clock = Clock(state.seconds)
-    if state.batches.device.type == "cuda" and 4 * len(validation) * pixels <= MOST_THERE:
+    if state.batches.device.type == "cuda" and 4 * len(validation) * state.pixels <= MOST_THERE:
         validation = validation.to(state.batches.device)
     for observer in observers:
         observer.started(state)
@@ -389,41 +470,48 @@ def fit(
         validate(state, validation, observers)
 
     patience = math.inf if settings.patience is None else settings.patience
+    seen: list[Terms] = []
     while state.step < state.total and state.stale < patience:
         terms = state.advance()
         if state.step == 1:
             check_gradients(state.model)
         state.seconds = clock()
-        if state.batches.device.type == "cpu" or state.step % settings.log_every == 0 or state.step in (1, state.total):
-            # on a GPU not after every step, because reading a value makes it wait
-            check_terms(state, terms, pixels)
+        due = state.step % settings.checkpoint_every == 0
+        seen += [terms] if state.late else []
+        look = due or state.step % settings.log_every == 0 or state.step in (1, state.total)
+        if seen and (look or len(seen) == ROWS // 2):
+            check_terms(state, seen)  # on a GPU not after every step, because reading a value makes it wait
+            seen = []
 
         for observer in observers:
             observer.stepped(state, terms)
         if state.step % validate_every == 0 or state.step == state.total:
             validate(state, validation, observers)
         state.seconds = clock()
-        if state.step % settings.checkpoint_every == 0 and state.step < state.total:
-            for observer in observers:
-                observer.checkpoint_due(state)
+        if due and state.step < state.total:
+            keep(state, observers)
         if interrupted() and state.step < state.total and state.stale < patience:
             outcome = "interrupted"
             break
     else:
         outcome = "finished" if state.step == state.total else "stopped early"
 
-    for observer in observers:
-        observer.checkpoint_due(state)
+    keep(state, observers)
     for observer in observers:
         observer.ended(state)
     return outcome
 
 
+def keep(state: State, observers: Sequence[Observer]) -> None:
+    """Has a checkpoint written, unless the weights are not worth it."""
+    check_weights(state)
+    for observer in observers:
+        observer.checkpoint_due(state)
+
+
 def validate(state: State, validation: Examples, observers: Sequence[Observer]) -> None:
     """Averages the objective over the validation images, and keeps the weights if they are the best."""
-    terms = average(state.objective, state.model, validation)
-    if not math.isfinite(terms["loss"]):
-        raise RunError(f"the validation loss is {terms['loss']} at step {state.step:,}; {advice(state)}")
+    terms = validated(state, validation)
     state.keep_best(terms["loss"])
     for observer in observers:
         observer.validated(state, terms)
@@ -436,33 +524,4 @@ def check_gradients(model: nn.Module) -> None:
         raise RunError(
             f"{len(missing)} parameters get no gradient from the objective, the first of them {missing[0]}: "
             "every part of the model must take part in the loss"
-        )
-
-
-def advice(state: State) -> str:
-    """What to try when training breaks down."""
-    rate = state.players[0].optimizer.param_groups[0]["initial_lr"]
-    return f"try a lower learning rate (trainer.optimizer.init_args.lr is {rate:g}) or trainer.clip 1.0"
-
-
-def check_terms(state: State, terms: Terms, pixels: int) -> None:
-    """Stops a run whose loss is no longer a number or has blown up.
-
-    Args:
-        state: Where the run stands.
-        terms: The terms of the last batch, in nats per image.
-        pixels: The number of values of one image, as the scale of a loss that begins near zero.
-    """
-    loss = terms["loss"].item()
-    if state.first_loss is None:
-        state.first_loss = loss
-    if not math.isfinite(loss):
-        culprit = next((name for name, v in terms.items() if name != "loss" and not v.isfinite()), "loss")
-        raise RunError(
-            f"training broke down at step {state.step:,}: the {culprit} is {terms[culprit].item()}; {advice(state)}"
-        )
-    if loss - state.first_loss > BLOW_UP * max(abs(state.first_loss), pixels):
-        raise RunError(
-            f"training diverged at step {state.step:,}: the loss is {loss:,.1f} nats per image, "
-            f"but it began at {state.first_loss:,.1f}; {advice(state)}"
         )
