@@ -512,6 +512,13 @@ def test_how_a_run_is_gone_on_with(run_folder: Path, tmp_path: Path) -> None:
         assert "is training it now" in worst(run_checks(run)[0]()).text
         assert RunFolder(run).live
     assert not RunFolder(run).live
+    history = run / "history.jsonl"
+    before = history.read_text()
+    history.write_text(before + '{"event": "broke down", "step": 25, "finding": "the rate is nan"}\n')
+    told = worst(run_checks(run)[0]())
+    assert (told.level, told.text) == ("fault", "broke down at step 25: the rate is nan")
+    assert told.remedy.startswith(f"vaescope train --resume '{run}' --trainer.back_off")
+    history.write_text(before)
     checkpoint_flipped(run)
     assert "no checkpoint is good" in worst(run_checks(run)[0]()).text
     shutil.rmtree(run / "checkpoints")

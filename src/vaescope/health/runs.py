@@ -156,14 +156,19 @@ def run_checks(folder: Path) -> list[Check]:
 
 def standing(run: RunFolder) -> Iterator[Finding]:
     """How far it is, and how to go on."""
+    history = read_history(run.folder)
     steps, total = max([run.newest, *run.lines.steps("train")]), run.record.get("total")
     of = f" of {total:,}" if isinstance(total, int) else ""
     if run.live:
-        process = next((line.get("process") for line in reversed(read_history(run.folder))), None)
+        process = next((line.get("process") for line in reversed(history)), None)
         yield note(f"a process{f' ({process})' if process else ''} is training it now, at step {steps:,}{of} or later")
     elif run.finished:
         outcome = run.run.origin.outcome if isinstance(run.run, Run) else "finished"
         yield ok(f"{outcome or 'finished'} at step {steps:,}{of}")
+    elif history and history[-1].get("event") == "broke down":
+        remedy = f"{run.command} --trainer.back_off 0.5 goes on with lower learning rates" if run.newest else ""
+        text = f"broke down at step {history[-1].get('step')}: {one_line(str(history[-1].get('finding', '')))}"
+        yield fault(text, remedy or "train anew with a lower trainer.optimizer.init_args.lr")
     elif run.newest:
         yield note(f"interrupted; the newest good checkpoint is of step {run.newest:,}{of}", run.command)
     elif run.states:
