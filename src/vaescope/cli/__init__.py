@@ -6,6 +6,7 @@ one line on standard error, with exit code 2; a run that fails leaves with 1, on
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 when a run failed, 2 for a mistake of the user, 130 or 143 when interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # no sign that a terminal has no place for ends a run
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage(), end="")
         return 0

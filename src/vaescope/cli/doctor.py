@@ -113,9 +113,7 @@ def print_plain(sections: list[Section], brief: bool) -> None:
 
 
 def say(head: str, text: str = "", colour: str = "") -> None:
-    """Prints a line, in colours on a terminal that has rich. What an encoding cannot print is written as its number."""
-    kind = sys.stdout.encoding or "utf-8"
-    head, text = (part.encode(kind, "backslashreplace").decode(kind) for part in (head, text))
+    """Prints a line, in colours on a terminal that has rich."""
     if text and sys.stdout.isatty() and find_spec("rich"):
         from rich.console import Console
         from rich.text import Text

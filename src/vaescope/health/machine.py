@@ -265,7 +265,7 @@ def encoding() -> Iterator[Finding]:
             SIGNS.encode(kind)
         except (UnicodeEncodeError, LookupError):
             remedy = "export PYTHONUTF8=1, or LC_ALL=C.UTF-8, and unset PYTHONIOENCODING"
-            yield fault(f"text is printed in {kind}, in which not all signs can be", remedy)
+            yield warning(f"text is printed in {kind}, which has not all signs: some are printed as numbers", remedy)
 
 
 def home() -> Iterator[Finding]:

@@ -167,7 +167,7 @@ def standing(run: RunFolder) -> Iterator[Finding]:
         yield ok(f"{outcome or 'finished'} at step {steps:,}{of}")
     elif history and history[-1].get("event") == "broke down":
         remedy = f"{run.command} --trainer.back_off 0.5 goes on with lower learning rates" if run.newest else ""
-        text = f"broke down at step {history[-1].get('step')}: {one_line(str(history[-1].get('finding', '')))}"
+        text = one_line(str(history[-1].get("finding") or f"training broke down at step {history[-1].get('step')}"))
         yield fault(text, remedy or "train anew with a lower trainer.optimizer.init_args.lr")
     elif run.newest:
         yield note(f"interrupted; the newest good checkpoint is of step {run.newest:,}{of}", run.command)
