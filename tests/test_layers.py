@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
-    {"terminal"},
+    {"clock", "terminal"},
     {"errors"},
     {"files", "foreign", "optional", "streams"},
     {"engine"},
@@ -21,7 +21,7 @@ LAYERS = (
     {"metrics", "outline", "walks"},
     {"training", "pictures"},
     {"checkpoint", "encoding"},
-    {"doctor", "history", "observers"},
+    {"collapse", "history", "observers"},
     {"choices"},
     {"config"},
     {"run", "picks", "summary"},
@@ -31,7 +31,7 @@ LAYERS = (
     {"card", "explorer"},
     {"experiment", "migration", "report"},
     {"comparison", "request"},
-    {"api", "sklearn"},
+    {"api", "health", "sklearn"},
     {"cli"},
     {"__main__"},
 )

@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,6 +26,7 @@ import numpy as np
 
 from vaescope import pages
 from vaescope.choices import unknown
+from vaescope.clock import Clock
 from vaescope.data.fetch import Report, log
 from vaescope.data.rows import Rows, chunks
 from vaescope.errors import UsageError
@@ -259,7 +259,7 @@ def choose(names: Sequence[str] | None) -> list[str]:
 
 def measure(run: Run, subject: Subject, name: str) -> Measured:
     """One metric of a run. Its pictures are drawn into the run folder."""
-    begun = time.perf_counter()
+    clock = Clock()
     scores, pictures, skipped = [], {}, ""
     footer = f"run {run.name} · step {run.step:,}"
     try:
@@ -271,7 +271,7 @@ def measure(run: Run, subject: Subject, name: str) -> Measured:
                 scores.append(finding)
     except InapplicableError as error:
         skipped = str(error)
-    seconds = time.perf_counter() - begun
+    seconds = clock()
     effort, group = subject.effort.name, METRICS[name].group
     return Measured(effort, subject.seed, seconds, tuple(scores), pictures, skipped, group)
 

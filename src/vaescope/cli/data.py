@@ -13,13 +13,8 @@ from vaescope.errors import UsageError
 from vaescope.terminal import say
 
 if TYPE_CHECKING:
-    from vaescope.data.items import Source
     from vaescope.data.survey import Survey
     from vaescope.picks import Picks
-
-
-SHADE = 0.1
-"""Images are nearly black whose values are at most this share of the largest: bytes or 12 bits stored in 16."""
 
 
 def data(words: Sequence[str]) -> int:
@@ -129,7 +124,7 @@ def check_place(where: str, as_json: bool) -> int:
 def check_own(where: str, as_json: bool) -> int:
     """Prints what the user's own images are, and what would be done with them."""
     from vaescope.data.own import open_source
-    from vaescope.data.survey import survey
+    from vaescope.data.survey import survey, trouble
     from vaescope.picks import pick
     from vaescope.progress import Download
 
@@ -153,18 +148,6 @@ def check_own(where: str, as_json: bool) -> int:
         if wrong:
             say("\n".join(["", *wrong]))
     return 2 if found.bad or wrong else 0
-
-
-def trouble(source: "Source", found: "Survey") -> list[str]:
-    """Why images cannot be trained on, apart from those that cannot be read."""
-    few = "at least 3 different images are needed, one each to train, to validate and to test: add more"
-    lines = [few] if found.sizes.total() - found.duplicates < 3 else []
-    for check in (found.check, lambda: source.learned):
-        try:
-            check()
-        except UsageError as error:
-            lines.append(str(error))
-    return lines
 
 
 def record(found: "Survey") -> dict[str, Any]:
@@ -200,7 +183,7 @@ def table(found: "Survey", most: int = 10) -> list[str]:
             "values",
             f"{low:.2f} to {high:.2f} of the largest"
             + (": black and white" if found.two_valued else "")
-            + (": nearly black, scale them up" if high <= SHADE else ""),
+            + (": nearly black, scale them up" if found.dark else ""),
         ),
         *row("classes", counts(found.classes)),
         *row("", f"{found.unlabelled:,} have no class" if found.unlabelled else ""),
