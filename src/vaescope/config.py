@@ -149,16 +149,20 @@ def check_words(words: Sequence[str]) -> list[Path]:
     returns."""
     files = []
     for flag, value in options(words):
-        last = flag.split(".")[-1]
+        above, _, last = flag.rpartition(".")
         if flag == "config":
             files.append(Path(value))
             check_content(load_yaml(Path(value)))
         elif flag in ("data", "trainer", "engine", "figures"):
             raise UsageError(f"--{flag} {value} is no key: give one below it, such as --{flag}.{_first_key(flag)}")
-        elif last == "class_path":
-            check_choice(flag.split(".")[-2], value)
-        elif last in KINDS or "{" in value:
-            _check_below(flag.rpartition(".")[0], {last: plain(value)})
+        elif last == "class_path" or (last == "help" and value):
+            check_choice(_last(above), value)
+        elif "_" in (key[:1] for key in flag.split(".")) or "dict_kwargs" in flag or flag.endswith("+"):
+            raise UsageError(f"there is no key {flag} here: see --help")
+        else:
+            held = plain(value)
+            if last in KINDS or isinstance(held, dict | list):
+                _check_below(above, {last: held})
     return files
 
 
@@ -173,7 +177,7 @@ def complete_words(words: Sequence[str]) -> list[str]:
         last = flag.removesuffix(".class_path").split(".")[-1]
         if flag == "config":
             completed.append((flag, complete(load_yaml(Path(value)))))
-        elif last in KINDS or "{" in value:
+        elif last in (*KINDS, "init_args") or "{" in value:
             spec = complete({last: plain(value)})[last]  # of an optimizer the bare name
             completed.append(
                 (flag.removesuffix(".class_path"), {"class_path": spec} if isinstance(spec, str) else spec)
@@ -283,15 +287,27 @@ def check_content(content: dict[str, Any]) -> None:
 
 
 def _check_below(path: str, content: Any) -> None:
+    """Checks keys and values, wherever among them a class may be named: nowhere but as one of those to choose from."""
+    if isinstance(content, list):
+        content = dict(enumerate(content))
     if not isinstance(content, dict):
         return
     for name, value in content.items():
         here = f"{path}.{name}".removeprefix(".")
         if name in KINDS:
             check_choice(str(name), value)
+        elif str(name) in ("class_path", "init_args", "dict_kwargs") and _last(path) not in KINDS:
+            raise UsageError(f"there is no key {here} here: {path} is not one of several classes")
+        elif str(name).startswith("_"):
+            raise UsageError(f"there is no key {here} here: keys begin with letters")
         elif value is None and not path.endswith("optimizer.init_args") and name not in optional_keys():
             raise UsageError(f"{here} has no value: give one, or leave the key out")
         _check_below(here, value)
+
+
+def _last(path: str) -> str:
+    """The last part of a path with dots."""
+    return path.rpartition(".")[2]
 
 
 def optional_keys() -> set[str]:

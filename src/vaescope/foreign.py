@@ -20,7 +20,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 BROKEN = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
-    SafetensorError, TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+    SafetensorError, SystemError, TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile,
+    zlib.error,
 )  # fmt: skip
 """What reading a file that was cut short, altered or is none of ours can raise."""
 

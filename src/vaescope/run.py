@@ -187,6 +187,8 @@ class Run:
             if header["format"] != FORMAT:
                 raise UsageError(f"{path} has format {header['format']}, but this version reads {FORMAT}")
             channels, height, width = (int(side) for side in header["shape"])
+            if min(channels, height, width) < 1:
+                raise ValueError(f"its images have the shape {channels} x {height} x {width}")
             classes = tuple(printable(str(name)) for name in header["classes"])
             step, loss = int(header["step"]), float(header["loss"])
             origin = Origin.parse(header)

@@ -49,6 +49,8 @@ class Stored:
         Raises:
             UsageError: If it is not.
         """
+        if self.dtype.hasobject:
+            raise UsageError(f"{self.name} holds Python objects, which are not read")
         if (size := math.prod(self.shape) * self.dtype.itemsize) > ROOM:
             raise UsageError(f"{self.name} promises {size:,} bytes: expected at most {ROOM:,}")
         return np.concatenate(list(self.blocks())) if size else np.empty(self.shape, self.dtype)
