@@ -177,7 +177,8 @@ def train(
             event = go_on(folder, keeper, state, settings.trainer, report)
             changed = keep_config(folder, config_text)
         more = {"changed": changed} if changed else {}
-        note_start(folder, event, state, settings.seed, **more)
+        with written_to(folder):
+            note_start(folder, event, state, settings.seed, **more)
         if settings.engine.precision == "auto" and state.engine.precision != "float32":
             reason = "as it did before" if resume else "in which this machine is faster"
             report(f"training multiplies in {state.engine.precision}, {reason} (engine.precision)")

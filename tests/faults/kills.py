@@ -139,14 +139,14 @@ def case(seed: int, references: dict[str, Reference], folder: Path, names: list[
     return outcome
 
 
-def told(outcomes: list[Outcome]) -> Iterator[str]:
-    """What came of all cases, in lines."""
+def told(part: str, outcomes: list[Outcome]) -> Iterator[str]:
+    """What came of all cases of a part of the suite, in lines."""
     good = sum(not outcome.wrong for outcome in outcomes)
     kills = sum(len(outcome.places) for outcome in outcomes)
-    yield f"{good} of {len(outcomes)} ended as if nobody had disturbed them, after {kills} kills"
+    yield f"{part}: {good} of {len(outcomes)} ended as if nobody had disturbed them, after {kills} faults"
     for title, counts in (
         ("scenario", Counter(outcome.scenario for outcome in outcomes)),
-        ("killed in", Counter(where for outcome in outcomes for where in outcome.places)),
+        ("where", Counter(where for outcome in outcomes for where in outcome.places)),
     ):
         yield f"  {title:<10} " + ", ".join(f"{name} {count}" for name, count in counts.most_common())
     torn = sum("torn" in line or "entries instead" in line for outcome in outcomes for line in outcome.wrong)
@@ -154,4 +154,4 @@ def told(outcomes: list[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         if outcome.wrong:
             where = ", then ".join(outcome.places)
-            yield f"  WRONG seed {outcome.seed}, {outcome.scenario}, killed in {where}: {'; '.join(outcome.wrong[:6])}"
+            yield f"  WRONG seed {outcome.seed}, {outcome.scenario}, {where}: {'; '.join(outcome.wrong[:6])}"

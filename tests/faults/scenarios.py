@@ -142,3 +142,12 @@ LISTED = [
     Scenario("fetch", fetching, archives, 2),
 ]  # fmt: skip
 ALL = {scenario.name: scenario for scenario in LISTED}
+
+FULL = training("full", "--trainer.checkpoint_every", "10", "--trainer.log_every", "10", "--figures.frames", "2")
+"""A run in which every single call is refused in turn."""
+
+SHORT = training("short", "--trainer.epochs", "6", "--trainer.checkpoint_every", "7", "--trainer.keep", "100")
+"""A run with sixty steps that keeps all its checkpoints."""
+
+DAMAGED = training("damaged", "--trainer.checkpoint_every", "6")
+"""A run with three checkpoints before its last one."""

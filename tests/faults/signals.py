@@ -1,0 +1,1 @@
+def case(seed, reference, folder): pass
