@@ -79,6 +79,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vaescope.pictures.draw", lambda scene, folder, curves, frames: [])
 
 
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Explorers without the programs of their models, for tests that run none: torch takes seconds to trace them."""
+    monkeypatch.setattr("vaescope.explorer.page.programs", lambda run, images: {})
+
+
 @pytest.fixture(scope="session")
 def images() -> ImageSet:
     """The 300 real images that come with the package."""
