@@ -119,6 +119,7 @@ def retitled(folder: Path, change: Callable[[dict], None]) -> None:
     with safe_open(path, "pt") as file:
         header = json.loads(file.metadata()["vaescope"])
     change(header)
+    del header["hash"]  # older versions wrote none
     save_file(load_tensors(path), path, {"vaescope": json.dumps(header)})
 
 

@@ -186,20 +186,26 @@ class Run:
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["vaescope"])
+            weights, known = (
+                checkpoint.load_tensors(path),
+                header.pop("hash", None),
+            )  # which older versions did not write
+            if known not in (None, checkpoint.fingerprint(weights, header)):
+                raise ValueError("it is not as it was written")
             if header["format"] != FORMAT:
                 raise UsageError(f"{path} has format {header['format']}, but this version reads {FORMAT}")
             channels, height, width = (int(side) for side in header["shape"])
             classes = tuple(printable(str(name)) for name in header["classes"])
             step, loss = int(header["step"]), float(header["loss"])
             origin = Origin.parse(header)
-        except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
             if isinstance(error, UsageError):
                 raise
             raise UsageError(f"{path} cannot be read ({one_line(error)}); it is damaged") from None
         settings = config.read(folder / "config.yaml")
         model = settings.model((channels, height, width), len(classes))
         try:
-            model.load_state_dict(checkpoint.load_tensors(path))
+            model.load_state_dict(weights)
         except RuntimeError as error:
             raise UsageError(f"{path} does not fit {folder / 'config.yaml'} ({one_line(error)})") from None
         return Run(folder, settings, model.eval(), (channels, height, width), classes, step, loss, origin)
