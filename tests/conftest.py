@@ -163,4 +163,5 @@ def retitled(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     with safe_open(path, "pt") as file:
         header = json.loads(file.metadata()["vaescope"])
     change(header)
+    header.pop("hash", None)  # older versions wrote none
     save_file(load_tensors(path), path, {"vaescope": json.dumps(header)})

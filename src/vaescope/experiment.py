@@ -542,4 +542,6 @@ def write_model(folder: Path, state: State, images: ImageSet, origin: Origin) ->
         "step": state.best_step,
         "loss": state.best,
     }
+    header = json.loads(json.dumps(header))  # as it will be read
+    header["hash"] = checkpoint.fingerprint(state.best_weights, header)
     checkpoint.save_tensors(folder / "model.safetensors", state.best_weights, {"vaescope": json.dumps(header)})

@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -101,7 +102,10 @@ def spread(
 
 
 def _case(folder: Path, case: Callable[..., kills.Outcome]) -> kills.Outcome:
-    outcome = case(folder=folder / f"case-{os.getpid()}")
+    try:
+        outcome = case(folder=folder / f"case-{os.getpid()}")
+    except Exception:
+        outcome = kills.Outcome(-1, "the suite itself", [], [traceback.format_exc()])
     if outcome.wrong:
         print(f"{outcome}"[:1500], file=sys.stderr, flush=True)
     return outcome
