@@ -153,9 +153,7 @@ def main() -> None:
     if asked.engine == "atheris":
         import atheris
 
-        with atheris.instrument_imports(
-            include=["vaescope", "PIL", "yaml", "jsonargparse"], enable_loader_override=False
-        ):
+        with atheris.instrument_imports(include=["vaescope", "PIL", "yaml"], enable_loader_override=False):
             import tests.fuzz.targets
     import tests.fuzz.targets  # noqa: F401
 
