@@ -432,6 +432,13 @@ def test_what_is_said_of_each_latent_is_a_number(value: object, tmp_path: Path, 
     assert "is damaged" in told(lambda: read_lines(tmp_path / "metrics.jsonl"), acts)
 
 
+@pytest.mark.parametrize("key", ["step", "distortion", "rate", "seconds"])
+def test_what_pages_and_pictures_count_with_is_a_number(key: str, tmp_path: Path, acts: Acts) -> None:
+    line = {"step": 1, "split": "validation", "distortion": 1.0, key: "soon"}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    assert "is damaged" in told(lambda: read_lines(tmp_path / "metrics.jsonl"), acts)
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "\udcff", '{"step": 1e999}', "null"])
 def test_lines_that_are_none(text: str, tmp_path: Path, acts: Acts) -> None:
     (tmp_path / "metrics.jsonl").write_bytes(text.encode(errors="surrogateescape") + b"\n")

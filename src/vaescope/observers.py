@@ -148,7 +148,7 @@ def _whole(line: object) -> bool:
     if not isinstance(line, dict) or not isinstance(line.get("step"), int):
         return False
     each = (part for value in line.values() if isinstance(value, list) for part in value)  # such as one for each latent
-    terms = (line.get("distortion"), 0 if line.get("rate") is None else line["rate"], *each)
+    terms = (line.get("distortion"), 0 if line.get("rate") is None else line["rate"], line.get("seconds") or 0, *each)
     return line.get("split") in ("train", "validation", "test") and all(isinstance(t, int | float) for t in terms)
 
 
