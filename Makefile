@@ -1,6 +1,6 @@
 # Two commands do everything: `make train` and `make test`. Each makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help train data evaluate report explore bench web test test-all lint format clean
+.PHONY: help train data evaluate report explore bench web faults test test-all fuzz lint format clean
 
 PYTHON ?= python3
 CONFIG ?= configs/main.yaml
@@ -40,6 +40,12 @@ test: .venv/installed-dev ## run the tests (the fast ones, under 4 minutes)
 test-all: .venv/installed-dev ## run all tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
+fuzz: .venv/installed-fuzz ## feed damaged files to every reader, ARGS="--minutes 30 --target npz" for some of it
+	nice -n 19 $(BIN)/python -m tests.fuzz $(ARGS)
+
+faults: .venv/installed-dev ## kill, starve and damage real runs, ARGS="errors damage signals" for more (docs/reliability.md)
+	$(BIN)/python -m tests.faults $(ARGS)
+
 lint: .venv/installed-dev ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -50,7 +56,7 @@ format: .venv/installed-dev ## bring the code into its style
 	$(BIN)/ruff format .
 
 clean: ## remove the environment and caches; data/ and runs/ stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/made:
@@ -66,6 +72,10 @@ clean: ## remove the environment and caches; data/ and runs/ stay
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv/installed-fuzz: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	@touch $@
 
 web/node_modules/.package-lock.json: web/package-lock.json

@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
+from vaescope.checkpoint import load_tensors
 from vaescope.cli import main
 from vaescope.data.images import ImageSet, load
 from vaescope.engine.precision import machine
@@ -17,6 +22,9 @@ from vaescope.explorer import explorer_html
 from vaescope.models import VAE, Flat
 from vaescope.nets import MLP
 from vaescope.run import Run
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # how fast one happens to be is no law
 
 TINY = [
     "--data", "sample", "--trainer.batch_size", "20", "--trainer.device", "cpu", "--model.network.width", "32",
@@ -27,7 +35,8 @@ TINY = [
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Spreads tests over workers one by one, but for those that look at a page: they share a browser and its pages.
+    """Spreads tests over workers one by one, but for those of a file that share what it makes once, such as a run or a
+    browser: else every worker makes its own.
 
     The same as ``--dist loadgroup``, which pytest-xdist 3.8.0 forgets with pytest 9.2:
     https://github.com/pytest-dev/pytest-xdist/issues/1386
@@ -36,13 +45,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "browser" if nodeid.startswith(LOOK) else nodeid
+            if nodeid.startswith(LOOK):
+                return "explorer"
+            file = nodeid.partition("::")[0]
+            return file if shares(config.rootpath / file) else nodeid
 
     return Together(config, log)
 
 
-LOOK = ("tests/test_explorer_page.py", "tests/test_explorer_engines.py")
-"""Files of tests that look at a page."""
+LOOK = ("tests/test_explorer.py", "tests/test_explorer_page.py", "tests/test_explorer_engines.py")
+"""Files of tests that look at the same pages."""
+
+
+@cache
+def shares(file: Path) -> bool:
+    """Whether tests of a file share what it makes once."""
+    return 'scope="module"' in file.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,6 +71,18 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VAESCOPE_CACHE", str(folder))
         yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without pictures, for tests that look at none: they take most of the time of a short run."""
+    monkeypatch.setattr("vaescope.pictures.draw", lambda scene, folder, curves, frames: [])
+
+
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Explorers without the programs of their models, for tests that run none: torch takes seconds to trace them."""
+    monkeypatch.setattr("vaescope.explorer.page.programs", lambda run, images: {})
 
 
 @pytest.fixture(scope="session")
@@ -125,3 +155,13 @@ def written(run: Path, folder: Path) -> Path:
     page = folder / "explorer.html"
     page.write_text(explorer_html(Run.load(run)), encoding="utf-8")
     return page
+
+
+def retitled(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Changes the header of the weights of a run."""
+    path = folder / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["vaescope"])
+    change(header)
+    header.pop("hash", None)  # older versions wrote none
+    save_file(load_tensors(path), path, {"vaescope": json.dumps(header)})

@@ -339,6 +339,7 @@ def test_rows_of_which_some_are_left_out(tmp_path: Path) -> None:
         rows[[4]]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_without_classes_is_trained_and_told_what_is_strange(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -362,6 +363,7 @@ def test_a_run_without_classes_is_trained_and_told_what_is_strange(
     assert Run.load(folder).classes == run.classes
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_class_whose_name_is_a_number(tmp_path: Path) -> None:
     put(tmp_path / "set", content(arrays(train=24, test=9)))
     rest = ImageData("idx", tmp_path / "set", without=(2,)).load(str)

@@ -119,6 +119,7 @@ def test_a_run_without_its_images_still_takes_others(
     assert "config.yaml --data PATH_OF_THE_IMAGES`" in (run.folder / "README.md").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_model_with_labels_is_asked_with_labels(arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     names = np.array([f"kind {label}" for label in arrays[1]])
     keys = {**QUICK, "model.labels": True}
@@ -163,6 +164,7 @@ def test_a_run_is_not_asked_about_images_that_became_others(run: Run) -> None:
         assert what in refused(changed.redraw)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_keys_and_paths_may_be_of_any_kind(
     arrays: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

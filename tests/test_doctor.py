@@ -1,510 +1,687 @@
-"""What the latents carry, against exact mathematics; a collapse is said and no more; schedules that cannot finish."""
+"""The doctor: every trap that is laid is found and told with a remedy, and nothing that is broken breaks the doctor."""
 
+import io
 import json
-import math
-from dataclasses import dataclass, replace
-from functools import partial
+import os
+import shutil
+import sys
+import tempfile
+import types
+from collections.abc import Callable, Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
-from vaescope.config import Config
-from vaescope.data.dataset import ImageData
-from vaescope.data.examples import Examples
+from vaescope.cli import main
 from vaescope.data.images import ImageSet
-from vaescope.distributions import Levels, PointMass, diagonal_normal
-from vaescope.doctor import EARLIEST, Doctor, findings, in_words
-from vaescope.errors import UsageError
-from vaescope.experiment import begin
-from vaescope.families import CategoricalCodes, DiagonalNormal, FullNormal, InverseAutoregressive, PowerSpherical
-from vaescope.families import PointMass as PointMassFamily
-from vaescope.metrics import Anatomy, anatomy, examine
-from vaescope.metrics.latents import aggregate_log_prob, divided_rate, normal_pairs
-from vaescope.models import VAE, Flat, Site
-from vaescope.nets import MLP
-from vaescope.objectives import (
-    ELBO,
-    Constant,
-    Cyclical,
-    FreeBits,
-    Objective,
-    Ramp,
-    Sigmoid,
-    Terms,
-    WarmupDecay,
-    arrival,
-    exact_rate,
-    log_ratio,
-    schedules_of,
-)
-from vaescope.observers import Checkpointer, MetricsLog, read_lines
-from vaescope.priors import CouplingFlow, HypersphericalUniform, NormalMixture, StandardNormal, UniformCodes
-from vaescope.training import Observer, Outcome, State, Trainer, fit
+from vaescope.files import alone
+from vaescope.health import installation, libraries, machine
+from vaescope.health.finding import Check, Finding, fault, ok, size
+from vaescope.health.images import image_checks
+from vaescope.health.lines import Lines, metrics
+from vaescope.health.machine import cgroup_files
+from vaescope.health.probe import STAGES, Answer, ask
+from vaescope.health.runs import RunFolder, is_run, run_checks, runs_in
+
+Found = Iterable[Finding]
 
 
-def normals(count: int, latents: int, seed: int = 0) -> Independent:
-    """Overlapping normals in double precision."""
-    rng = torch.Generator().manual_seed(seed)
-    loc = torch.randn(count, latents, generator=rng, dtype=torch.float64)
-    return diagonal_normal(loc, 0.2 + torch.rand(count, latents, generator=rng, dtype=torch.float64))
+def worst(found: Found) -> Finding:
+    """The worst of findings; every one of them that is bad has a remedy, and all are of one line."""
+    found = list(found)
+    assert found
+    for finding in found:
+        assert finding.remedy or finding.level in ("ok", "note")
+        assert "\n" not in finding.text + finding.remedy
+    return max(found, key=lambda finding: ("ok", "note", "warning", "fault").index(finding.level))
 
 
-def standard(latents: int) -> Independent:
-    """The standard normal in double precision."""
-    return diagonal_normal(torch.zeros(latents).double(), torch.ones(latents).double())
+def test_a_fault_without_a_remedy_is_none() -> None:
+    with pytest.raises(ValueError, match="how to mend"):
+        Finding("fault", "something is wrong")
+    assert [size(count) for count in (7, 2048, 5 << 30, 3 << 50)] == ["7 bytes", "2.0 KiB", "5.0 GiB", "3,072.0 TiB"]
 
 
-def site(q: Distribution, p: Distribution, seed: int = 0) -> Site:
-    """A site with a draw of each posterior."""
-    torch.manual_seed(seed)
-    return Site(p, q, q.sample())
+def test_a_check_that_fails_is_a_finding() -> None:
+    def breaks() -> Found:
+        raise OSError("gone\nand more")
+
+    def misses() -> Found:
+        raise ModuleNotFoundError("No module named 'nothing'", name="nothing")
+
+    assert [(f.level, f.check) for f in Check("it", breaks)()] == [("warning", "it")]
+    assert [(f.level, f.remedy) for f in Check("it", misses)()] == [("fault", "pip install nothing")]
+    assert Check("it", lambda: [ok("good")])() == [Finding("ok", "good", check="it")]
 
 
-# The numbers
+# what is tried in a process of its own
 
 
-@pytest.mark.parametrize("latents", [1, 3, 40])
-def test_the_aggregate_is_the_mixture_of_all_posteriors(latents: int) -> None:
-    q = normals(30, latents)
-    z = q.sample((2,)).flatten(0, 1)
-    full = MultivariateNormal(q.mean, q.variance.diag_embed(), validate_args=False)
-    expected = MixtureSameFamily(Categorical(torch.ones(30).double()), q).log_prob(z)
-    for posteriors in (q, full):  # the one as products of matrices, the other a part at a time
-        assert torch.allclose(aggregate_log_prob(z, posteriors), expected, rtol=1e-10, atol=1e-10)
+def packages(folder: Path, **sources: str) -> None:
+    """Writes packages, each with what happens when it is imported."""
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source)
 
 
-def test_the_products_of_matrices_keep_their_digits_where_scales_are_small() -> None:
-    torch.manual_seed(0)
-    loc, scale = 16 * torch.rand(20, 32).double() - 8, 1e-4 + 1e-3 * torch.rand(20, 32).double()
-    z = loc + scale * torch.randn(20, 32).double()
-    expected = Independent(Normal(loc, scale), 1).log_prob(z[:, None])
-    assert torch.allclose(normal_pairs(z, loc, scale), expected, rtol=1e-6, atol=1e-3)
-
-
-def test_single_precision_agrees_with_double() -> None:
-    exact = site(normals(200, 8), standard(8))
-    assert isinstance(exact.q, Independent)
-    rounded = Site(
-        diagonal_normal(torch.zeros(8), torch.ones(8)),
-        diagonal_normal(exact.q.mean.float(), exact.q.stddev.float()),
-        exact.z.float(),
+def test_broken_libraries_take_no_others_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages(
+        tmp_path,
+        torchvision="raise RuntimeError('operator torchvision::nms does not exist')",
+        torchaudio="import os, signal; print('noise'); os.kill(os.getpid(), signal.SIGSEGV)",
+        matplotlib="while True: pass",
+        numpy="__version__ = '2.0'; import warnings; warnings.warn('it is old')",
     )
-    assert divided_rate(rounded) == pytest.approx(divided_rate(exact), abs=1e-4)
-
-
-@pytest.mark.parametrize("draws", [None, 7])
-def test_the_rate_is_the_mutual_information_and_the_marginal_kl(draws: int | None) -> None:
-    seen = site(normals(100, 4), standard(4))
-    assert sum(divided_rate(seen, draws)) == pytest.approx(log_ratio(seen)[:draws].mean().item(), abs=1e-6)
-
-
-def test_both_parts_are_those_of_quadrature() -> None:
-    """Four kinds of images, a thousand of each, so that the aggregate is a mixture of four normals on the line."""
-    kinds = diagonal_normal(
-        torch.tensor([[-2.0], [0.0], [0.3], [3.0]]).double(), torch.tensor([[0.3], [0.5], [1], [0.2]])
-    )
-    grid = torch.linspace(-12, 12, 20_001).double()[:, None]
-    each, mixed = kinds.log_prob(grid[:, None]), aggregate_log_prob(grid, kinds)  # (G, 4), (G,)
-    step = 24 / 20_000
-    information = (each.exp() * (each - mixed[:, None])).sum().item() * step / 4
-    marginal = (mixed.exp() * (mixed - standard(1).log_prob(grid))).sum().item() * step
-    rate = exact_rate(Site(standard(1), kinds, kinds.mean))
-    assert rate is not None
-    assert information + marginal == pytest.approx(rate.mean().item(), abs=1e-6)
-    many = diagonal_normal(kinds.mean.repeat(1000, 1), kinds.stddev.repeat(1000, 1))
-    found = divided_rate(site(many, standard(1)))
-    assert found[0] == pytest.approx(information, abs=5 * 1 / math.sqrt(4000))  # the terms vary by less than 1 nat
-    assert found[1] == pytest.approx(marginal, abs=5 * 3 / math.sqrt(4000))  # and here by less than 3
-
-
-def test_codes_that_are_certain_carry_the_entropy_of_their_use() -> None:
-    index = torch.tensor([0] * 5 + [1] * 3 + [3] * 2)
-    logits = torch.full((10, 1, 4), -80.0).double().scatter(2, index[:, None, None], 80.0)
-    values = torch.linspace(-1, 1, 4).double()
-    prior = Independent(Levels(torch.zeros(1, 4).double(), values), 1)
-    seen = site(Independent(Levels(logits, values), 1), prior)
-    entropy = -sum(share * math.log(share) for share in (0.5, 0.3, 0.2))
-    assert divided_rate(seen) == pytest.approx((entropy, math.log(4) - entropy), abs=1e-9)
-
-
-def test_a_collapse_carries_nothing_and_posteriors_apart_the_logarithm_of_their_number() -> None:
-    same = diagonal_normal(torch.full((50, 3), 0.4).double(), torch.full((50, 3), 0.9).double())
-    assert divided_rate(site(same, standard(3)))[0] == pytest.approx(0, abs=1e-12)
-    apart = diagonal_normal(100.0 * torch.arange(50).double()[:, None], torch.ones(50, 1).double())
-    assert divided_rate(site(apart, standard(1)))[0] == pytest.approx(math.log(50), abs=1e-9)
-
-
-class Given(nn.Module):
-    """A posterior that is given, whatever the images are."""
-
-    def __init__(self, family: Any, q: Distribution) -> None:
-        super().__init__()
-        self.family, self.q, self.weight = family, q, nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        return self.q
-
-
-def with_posterior(family: Any, q: Distribution, prior: nn.Module) -> VAE:
-    """A model that has this posterior for all N images."""
-    return VAE(prior, Given(family, q), nn.Identity())  # type: ignore[arg-type]
-
-
-def nothing(count: int) -> Examples:
-    """As many images without a pixel."""
-    return Examples(torch.zeros(count, 1, 0, 0))
-
-
-def test_a_normal_posterior_by_hand() -> None:
-    """One latent at -1 or 1 with a scale of a half, one that is the prior, one that moves by a standard deviation of
-    0.08 only, which is a variance below 0.01."""
-    sign = torch.tensor([1.0, -1.0]).repeat(30)
-    loc = torch.stack((sign, torch.zeros(60), 0.08 * sign), dim=1)
-    q = diagonal_normal(loc, torch.tensor([0.5, 1, 1]).expand(60, 3))
-    found = anatomy(with_posterior(DiagonalNormal((3,)), q, StandardNormal(3)), nothing(60))
-    assert found.centre_variance == pytest.approx((1, 0, 0.0064), abs=1e-6)
-    assert found.active_units == 1
-    assert found.kl_per_latent == pytest.approx((0.5 * (1 + 0.25 - 1 - math.log(0.25)), 0, 0.0032), abs=1e-6)
-    assert found.mutual_information is not None
-    assert found.mutual_information <= math.log(60)
-    assert (found.images, found.latents, found.codes, found.codes_used, found.perplexity) == (60, 3, None, None, None)
-
-
-def test_codes_by_hand() -> None:
-    """Latent 1 uses two of four levels equally, latent 2 always the same one."""
-    index = torch.stack((torch.arange(40) % 2 * 3, torch.full((40,), 2)), dim=1)
-    logits = torch.full((40, 2, 4), -80.0).scatter(2, index[..., None], 80.0)
-    family = CategoricalCodes((2,), codes=4)
-    found = anatomy(with_posterior(family, family(logits.flatten(1)), UniformCodes(2, codes=4)), nothing(40))
-    assert (found.codes, found.codes_used) == (4, (2, 1))
-    assert found.perplexity == pytest.approx((2, 1))
-    assert found.mutual_information == pytest.approx(math.log(2), abs=1e-5)
-    assert found.kl_per_latent == pytest.approx((math.log(4), math.log(4)), abs=1e-5)
-    assert found.centre_variance == pytest.approx((1, 0))
-
-
-def test_a_point_mass_has_neither_a_rate_nor_a_scale() -> None:
-    found = anatomy(with_posterior(PointMassFamily((2,)), PointMass(torch.eye(2)), StandardNormal(2)), nothing(2))
-    assert found == Anatomy(2, 2, (0.25, 0.25))
-    assert "nats" not in in_words(found, ())
-
-
-KINDS: dict[str, dict[str, Any]] = {
-    "normal": {},
-    "mixture prior": {"prior": NormalMixture},
-    "codes": {"posterior": CategoricalCodes, "prior": UniformCodes},
-    "sphere": {"posterior": PowerSpherical, "prior": HypersphericalUniform},
-    "full normal": {"posterior": FullNormal},
-    "inverse autoregressive": {"posterior": InverseAutoregressive},
-    "flow prior": {"prior": CouplingFlow},
-    "point": {"posterior": PointMassFamily},
-    "labels": {"labels": True},
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_posterior_can_be_looked_at_and_stays_as_it_is(kind: str, images: ImageSet) -> None:
-    torch.manual_seed(0)
-    model = Flat(latent=5, network=MLP(width=16), **KINDS[kind])((1, 28, 28), 10)
-    shown = Examples(images.validation.images / 255, model.context(images.validation.labels))
-    before = torch.get_rng_state()
-    first, second = examine(model, shown), examine(model, shown)
-    assert first == second
-    assert torch.equal(torch.get_rng_state(), before)
-    assert model.training
-    assert json.loads(json.dumps(first.numbers()))
-    assert len(first.centre_variance) == first.latents == 5
-    assert (first.mutual_information is None) == (kind == "point")
-    assert first.mutual_information is None or first.mutual_information <= math.log(first.images) + 1e-6
-    assert (first.kl_per_latent is None) == (kind not in ("normal", "codes", "labels"))
-    assert (first.active_units is None) == (kind in ("sphere", "point"))
-    assert (first.codes_used is None) == (kind != "codes")
-
-
-# What is said of them
-
-
-def seen(active: int, latents: int, information: float = 6.0, **others: Any) -> Anatomy:
-    """The anatomy of a model with so many active latents, all others dead."""
-    carried = [1.0] * active + [0.0] * (latents - active)
-    kl = {"kl_per_latent": tuple(carried), "mutual_information": information, "active_units": active}
-    return Anatomy(1000, latents, tuple(carried), **{**kl, **others})
-
-
-HEALTHY = {
-    "all in use": seen(2, 2),
-    "one of two": seen(1, 2, 2.0),
-    "no more needed": seen(20, 32),
-    "few of many": seen(12, 256),
-    "a mixture prior": seen(20, 20, kl_per_latent=None),
-    "an autoencoder": Anatomy(1000, 2, (1e-6, 0.0)),
-    "a sphere": seen(0, 9, active_units=None, kl_per_latent=None),
-    "too few images": replace(seen(0, 8, 0.0), images=2),
-    "a code or two": seen(2, 2, codes=8, codes_used=(7, 8), perplexity=(6.0, 8.0)),
-    "too few images for so many codes": seen(2, 2, codes=256, codes_used=(150, 90), perplexity=(6.0, 8.0)),
-}
-ILL = {
-    "all": (seen(0, 32, 0.0), "all 32 latents carry nothing"),
-    "all but two": (seen(2, 32, 4.0), "30 of 32 latents carry nothing"),
-    "all but four of many": (seen(4, 500), "496 of 500 latents"),
-    "nothing said at a rate": (seen(8, 8, 0.05), "below 0.1 nats"),
-    "a sphere": (seen(9, 9, 0.0, active_units=None, kl_per_latent=None), "next to nothing of the image"),
-    "an autoencoder": (Anatomy(1000, 2, (0.0, 0.0)), "one value for every image"),
-    "codes": (seen(2, 2, codes=8, codes_used=(8, 5), perplexity=(8.0, 4.0)), "3 of 8 codes of latent 2 are never used"),
-}
-
-
-@pytest.mark.parametrize("name", HEALTHY)
-def test_nothing_is_said_of_a_healthy_model(name: str) -> None:
-    assert findings(HEALTHY[name], ELBO()) == ()
-
-
-@pytest.mark.parametrize("name", ILL)
-def test_what_is_wrong_is_said_in_one_line_with_a_remedy(name: str) -> None:
-    found, words = ILL[name]
-    (finding,) = findings(found, ELBO())
-    assert words in finding.text
-    assert "try " in finding.text
-    assert "\n" not in finding.text
-    assert ("KL" in finding.text) <= (found.kl_per_latent is not None)
-    assert "needs no more" not in in_words(found, (finding,))
-
-
-def test_a_large_weight_of_the_rate_is_named_first() -> None:
-    (finding,) = findings(seen(0, 4, 0.0), ELBO(beta=500))
-    assert "objective.beta is 500" in finding.text
-    assert "objective.beta" not in findings(seen(0, 4, 0.0), ELBO())[0].text
-    assert "more nats for free" in findings(seen(0, 4, 0.0), FreeBits())[0].text
-    assert "warm" not in findings(seen(0, 4, 0.0), PlainObjective())[0].text
-
-
-def test_latents_that_are_not_needed_are_a_number_and_no_warning() -> None:
-    words = in_words(seen(20, 32), ())
-    assert words.startswith("20 of 32 active, the model needs no more")
-    assert "mutual information 6.00 nats (at most log 1,000 = 6.91)" in words
-    assert "no more" not in in_words(replace(seen(20, 32), images=31), ())  # of so few images nothing is known
-    assert "no more" not in in_words(seen(0, 32), ())
-
-
-# While a model trains
-
-
-class Blind(nn.Module):
-    """A decoder that does not look at its latents."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.net(0 * z)
-
-
-class Losses(Observer):
-    """Remembers every loss."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def stepped(self, state: State, terms: Terms) -> None:
-        self.losses.append(terms["loss"].item())
-
-
-SMALL, BOUND, CYCLES = Flat(network=MLP(width=32)), ELBO(), ELBO(warmup=Cyclical(cycles=4))
-
-
-def settings(objective: Objective = BOUND, model: Flat = SMALL, **trainer: Any) -> Config:
-    """A run of 25 epochs of 8 steps, which takes a second."""
-    adam = partial(torch.optim.AdamW, lr=3e-3)
-    base = {"batch_size": 25, "epochs": 25, "optimizer": adam, "checkpoint_every": 50}
-    return Config(data=ImageData("sample"), model=model, objective=objective, trainer=Trainer(**{**base, **trainer}))
-
-
-def start(config: Config, images: ImageSet, blind: bool = False) -> tuple[State, Examples]:
-    """The state before the first step, and the validation images."""
-    state = begin(config, images, torch.device("cpu"))
-    if blind:
-        state.model.likelihood.net = Blind(state.model.likelihood.net)
-    shown = config.data.target.evaluation([images.validation.images])[0]
-    return state, shown.conditioned(state.model.context(images.validation.labels))
-
-
-def train(config: Config, images: ImageSet, blind: bool = False) -> tuple[list[str], Anatomy, list[float]]:
-    """What the doctor said, what was found in the end, and all losses."""
-    state, validation = start(config, images, blind)
-    said: list[str] = []
-    doctor, losses = Doctor(validation, said.append), Losses()
-    fit(state, config.trainer, validation, [doctor, losses])
-    assert doctor.latest is not None
-    return said, doctor.latest, losses.losses
-
-
-def test_a_healthy_run_is_told_nothing_and_is_not_changed_by_being_looked_at(images: ImageSet) -> None:
-    said, found, watched = train(settings(), images)
-    assert said == []
-    assert found.active_units == 2
-    assert found.mutual_information is not None
-    assert found.mutual_information > 1
-    state, validation = start(settings(), images)
-    alone = Losses()
-    fit(state, settings().trainer, validation, [alone])
-    assert alone.losses == watched
-
-
-@pytest.mark.parametrize("blind", [True, False], ids=["a decoder that ignores the latents", "a huge weight"])
-def test_a_collapse_is_told_once_when_the_warm_up_has_arrived(blind: bool, images: ImageSet) -> None:
-    config = settings(ELBO(beta=1 if blind else 1000, warmup=Ramp(0.5, 1.0, share=0.7)), Flat(8, MLP(width=32)))
-    said, found, _ = train(config, images, blind)
-    assert len(said) == 1
-    assert said[0].startswith("warning: step 144: all 8 latents carry nothing")  # 0.7 of 200 steps are 140
-    assert found.active_units == 0
-    assert found.mutual_information == pytest.approx(0, abs=0.02)
-
-
-def test_a_run_that_has_hardly_begun_is_told_nothing(images: ImageSet) -> None:
-    short = settings(ELBO(beta=1000, warmup=Constant()), epochs=(EARLIEST - 1) // 8)
-    assert train(short, images)[0] == []
-
-
-class Lame(CategoricalCodes):
-    """Codes of which two of eight cannot be reached."""
-
-    def forward(self, h: Tensor) -> Distribution:
-        never = torch.tensor([0.0, 0, 0, 1, 1, 0, 0, 0]).repeat(self.shape[0])
-        return super().forward(h - 1e4 * never)
-
-
-def test_codes_that_are_never_used_are_told_where_images_suffice_to_say_so(images: ImageSet) -> None:
-    state, validation = start(settings(model=Flat(4, MLP(width=32), posterior=Lame, prior=UniformCodes)), images)
-    state.step = state.total
-    said: list[str] = []
-    for times in (1, 3):  # 40 images are too few for eight codes
-        assert not [text for text in said if "codes go unused" in text]
-        Doctor(Examples(validation.values.repeat(times, 1, 1, 1)), said.append).validated(state, {})
-    assert len([text for text in said if "codes go unused" in text]) == 1
-
-
-def test_a_resumed_run_writes_the_same_lines_and_does_not_repeat_itself(images: ImageSet, tmp_path: Path) -> None:
-    config = settings(ELBO(beta=1000, warmup=Constant()))
-    said: list[str] = []
-
-    def run(folder: Path, stop: int, resume: bool = False) -> Outcome:
-        state, validation = start(config, images)
-        doctor = Doctor(validation, said.append)
-        log = MetricsLog(folder / "metrics.jsonl", 50, doctor.numbers)
-        keeper = Checkpointer(folder / "checkpoints", 9, [doctor, log])
-        if resume:
-            keeper.restore(folder / "checkpoints" / "step-000150", state)
-        return fit(state, config.trainer, validation, [doctor, log, keeper], lambda: state.step == stop)
-
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-    assert run(tmp_path / "whole", -1) == "finished"
-    assert len(said) == 1
-    assert run(tmp_path / "cut", 157) == "interrupted"
-    assert run(tmp_path / "cut", -1, resume=True) == "finished"
-    assert said == said[:1] * 2
-    whole, cut = (
-        [
-            {key: value for key, value in line.items() if key != "seconds"}
-            for line in read_lines(tmp_path / name / "metrics.jsonl")
-        ]
-        for name in ("whole", "cut")
-    )
-    assert whole == cut
-
-
-def test_the_numbers_stand_in_the_validation_lines_the_summary_and_the_card(run_folder: Path) -> None:
-    lines = read_lines(run_folder / "metrics.jsonl")
-    for line in lines:
-        known = line.keys() & {"active_units", "mutual_information", "kl_per_latent"}
-        assert len(known) == (3 if line["split"] == "validation" else 0)
-    last = [line for line in lines if line["split"] == "validation"][-1]
-    assert len(last["kl_per_latent"]) == 2
-    card = (run_folder / "README.md").read_text()
-    assert "of 2 active" in card
-    assert "| warning |" not in card  # after 30 steps nobody can tell
-    assert "figures/latent_activity.png" in card
-
-
-# Schedules that cannot finish
-
-
-@dataclass(frozen=True)
-class Nested(Objective):
-    """An objective that holds another one."""
-
-    inner: Objective = CYCLES
-
-    def __call__(self, *words: Any, **others: Any) -> Terms:
-        return self.inner(*words, **others)
-
-
-def test_schedules_are_found_wherever_they_are() -> None:
-    assert [name for name, _ in schedules_of(Nested(), "objective")] == ["objective.inner.warmup"]
-    assert [name for name, _ in schedules_of(Trainer(), "trainer")] == ["trainer.schedule"]
+    monkeypatch.syspath_prepend(str(tmp_path))
+    answers = ask(("torchvision", "torchaudio", "matplotlib", "numpy"), seconds=1)
+    assert answers["torchvision"].error == "RuntimeError: operator torchvision::nms does not exist"
+    assert "SIGSEGV" in answers["torchaudio"].error
+    assert "within 1 seconds" in answers["matplotlib"].error
+    assert answers["numpy"].facts == {"version": "2.0", "file": str(tmp_path / "numpy.py")}
+    assert answers["numpy"].told == ["it is old"]
+    assert worst(libraries.neighbours(answers)).level == "fault"
+    assert worst(machine.drawing(answers)).level == "fault"
+    moved = worst(libraries.imports("numpy", answers))
+    assert moved.level == "warning"
+    assert str(tmp_path) in moved.text
+
+
+def test_a_torch_that_does_not_import_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages(tmp_path, torch="import os; os._exit(3)", matplotlib="raise ImportError('no fonts')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    answers = ask(("torch", "threads", "products", "cuda", "matplotlib"), seconds=20)
+    assert list(answers) == ["torch", "matplotlib"]
+    assert worst(libraries.imports("torch", answers)).text.startswith(f"torch cannot be used (from {tmp_path}")
+    for look in (machine.threads, machine.products, machine.gpus, machine.openmp, machine.training):
+        assert list(look(answers)) == []
+    packages(tmp_path, torch="x = 1")
+    answers = ask(("torch",))
+    found = worst(libraries.imports("torch", answers))
+    assert found.level == "fault"
+    assert found.remedy == "rename that file: it hides torch"
+
+
+@pytest.mark.slow
+def test_an_installation_that_works_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor", "--json", "--measure"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    levels = {finding["check"]: finding["level"] for finding in found["findings"]}
+    wanted = {"python", "numpy", "torch", "vaescope", "threads", "products", "gpu", "disk", "drawing", "training"}
+    assert wanted <= set(levels)
+    assert found["faults"] == 0
+    assert levels["training"] == levels["products"] == "ok"
+    assert not list(tmp_path.iterdir())
+
+
+# judged by what was found
+
+
+def known(**facts: Any) -> dict[str, Answer]:
+    """Answers with facts, or with an error where it is text."""
+    return {name: Answer(error=f) if isinstance(f, str) else Answer(f, 1.0) for name, f in facts.items()}
+
+
+def installed_packages(monkeypatch: pytest.MonkeyPatch, requires: list[str], **versions: str) -> None:
+    """Lets packages be installed, and vaescope need some."""
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "requires", lambda name: requires)
+    monkeypatch.setattr(metadata, "distributions", lambda name: [])
+
+
+def test_packages_are_compared_with_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = ["torch>=2.6", "rich>=13", 'old>=1; python_version < "3"', 'pyarrow>=15; extra == "parquet"']
+    needs += ['vaescope[parquet]; extra == "hub"', 'onnx; extra == "export"']
+    installed_packages(monkeypatch, needs, torch="2.13.0+cpu", rich="13.1", pyarrow="14")
+    assert worst(libraries.packages()).text.endswith("the 2 packages that it needs")
+    levels = {f.level: f for f in libraries.extras()}
+    assert "pyarrow is 14, but >=15 is needed" in levels["warning"].text
+    assert "export" in levels["note"].remedy
+    assert "parquet" not in levels["note"].remedy
+    assert [r.name for r in libraries.requirements("hub")] == ["pyarrow"]
+    installed_packages(monkeypatch, needs, torch="2.1")
+    found = [(f.level, f.text, f.remedy) for f in libraries.packages()]
+    assert found == [
+        ("fault", "torch is 2.1, but >=2.6 is needed", "pip install 'torch>=2.6'"),
+        ("fault", "rich is missing", "pip install 'rich>=13'"),
+    ]
+
+
+def test_two_versions_at_once_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("1.0", "2.0"):
+        info = tmp_path / f"twice-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: twice\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "1.0 and 2.0 at once" in worst(libraries.doubled(["twice"])).text
+
+
+def test_neighbours_built_for_another_torch_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed_packages(monkeypatch, ["torch==2.5.1"], torchvision="0.20.1", torch="2.13.0")
+    both = known(torch={"version": "2.13.0+cpu"}, torchvision={"version": "0.20.1"})
+    found = worst(libraries.neighbours(both))
+    assert found.level == "warning"
+    assert "built for torch==2.5.1" in found.text
+    installed_packages(monkeypatch, ["torch==2.13.0"], torchvision="0.28.0", torch="2.13.0")
+    assert worst(libraries.neighbours(both)).level == "ok"
+    assert worst(libraries.neighbours({})).level == "ok"
 
 
 @pytest.mark.parametrize(
-    ("objective", "schedule", "words"),
+    ("error", "remedy"),
     [
-        (
-            ELBO(warmup=Cyclical(cycles=4)),
-            WarmupDecay(),
-            "objective.warmup Cyclical needs at least 8 steps for its 4 cycles",
-        ),
-        (Nested(), WarmupDecay(), "objective.inner.warmup Cyclical"),
-        (ELBO(), Cyclical(cycles=10), "trainer.schedule Cyclical needs at least 20 steps for its 10 cycles"),
+        ("RuntimeError: Numpy is not available", "numpy<2"),
+        ("ImportError: libcudart.so.12: cannot open shared object file", "--force-reinstall torch"),
     ],
 )
-def test_a_schedule_that_cannot_finish_is_refused(
-    objective: Objective, schedule: Any, words: str, images: ImageSet
+def test_a_broken_torch_has_a_remedy(error: str, remedy: str) -> None:
+    assert remedy in worst(libraries.imports("torch", known(torch=error))).remedy
+
+
+CPU = {"version": "2.13.0", "cuda": None, "hip": None}
+GPU = {"name": "a GPU", "kind": "sm_90", "error": ""}
+CUDA = CPU | {"cuda": "12.6"}
+
+
+@pytest.mark.parametrize(
+    ("torch", "cuda", "driver", "level", "text"),
+    [
+        (CPU, {"devices": []}, False, "ok", "no GPU"),
+        (CUDA, {"devices": []}, False, "ok", "one for CPUs is smaller"),
+        (CPU, {"devices": []}, True, "warning", "built for the CPU only"),
+        (CUDA, {"devices": []}, True, "warning", "finds no GPU"),
+        (CUDA, {"devices": [GPU], "kinds": ["sm_80", "sm_90"]}, True, "ok", "multiplies"),
+        (CUDA, {"devices": [GPU], "kinds": ["sm_80"]}, True, "warning", "none that torch was built for"),
+        (CUDA, {"devices": [GPU | {"error": "no kernel image"}], "kinds": []}, True, "fault", "no kernel image"),
+        (CUDA, "RuntimeError: driver too old", True, "fault", "driver too old"),
+    ],
+)
+def test_gpus(torch: Any, cuda: Any, driver: bool, level: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "driver", lambda: driver)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    found = worst(machine.gpus(known(torch=torch, cuda=cuda)))
+    assert (found.level, text in found.text) == (level, True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    if cuda == {"devices": []} and driver:
+        assert "hides every GPU" in worst(machine.gpus(known(torch=torch, cuda=cuda))).text
+
+
+@pytest.mark.parametrize(
+    ("used", "cores", "variables", "level"),
+    [
+        (8, 8, {}, "ok"),
+        (4, 8, {}, "ok"),  # half of the cores are a second thread of the others
+        (64, 2, {}, "warning"),
+        (1, 8, {"OMP_NUM_THREADS": "1"}, "warning"),
+        (2, 2, {"MKL_NUM_THREADS": "2"}, "ok"),
+    ],
+)
+def test_threads(used: int, cores: int, variables: dict[str, str], level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert worst(machine.threads(known(threads={"threads": used}))).level == level
+
+
+def test_the_limits_of_a_container_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own"
+    own.write_text("0::/pod/box\n")
+    (tmp_path / "cgroup" / "pod" / "box").mkdir(parents=True)
+    (tmp_path / "cgroup" / "pod" / "cpu.max").write_text("150000 100000\n")
+    (tmp_path / "cgroup" / "pod" / "box" / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "cpu.max").write_text("1 100000\n")  # above the root, so of no concern
+    files = list(cgroup_files("cpu.max", tmp_path / "cgroup", own))
+    assert files == [["max", "100000"], ["150000", "100000"]]
+    content = {"cpu.max": files, "memory.max": [["max"], [str(3 << 30)]], "memory.current": [["0"], [str(2 << 30)]]}
+    monkeypatch.setattr(machine, "cgroup_files", lambda name: iter(content.get(name, [])))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)), raising=False)
+    assert machine.cores() == 2
+    assert machine.memory_left() == 1 << 30
+    assert worst(machine.memory()).level == "warning"
+
+
+def test_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KMP_DUPLICATE_LIB_OK", raising=False)
+    one, two = ["/a/torch/lib/libgomp-24e2.so.1", "/b/libgomp.so.1"], ["/a/libgomp.so.1", "/c/lib/libiomp5.so"]
+    assert worst(machine.openmp(known(openmp={"libraries": one}))).level == "ok"
+    assert "libgomp and libiomp5" in worst(machine.openmp(known(openmp={"libraries": two}))).text
+    monkeypatch.setenv("KMP_DUPLICATE_LIB_OK", "TRUE")
+    assert worst(machine.openmp(known(openmp={"libraries": one}))).level == "warning"
+
+
+def test_products() -> None:
+    right = {"float32": 1e-7, "bfloat16": 3e-3, "denormals": True}
+    assert "measured when" in worst(machine.products(known(products=right))).text
+    measured = known(products=right, vaescope={"precision": {"linear": 1.9, "convolution": 0.8}})
+    assert "linear layers 1.9 times" in worst(machine.products(measured)).text
+    assert worst(machine.products(known(products=right | {"float32": float("nan")}))).level == "fault"
+    assert "-ffast-math" in worst(machine.products(known(products=right | {"denormals": False}))).text
+    assert worst(machine.products(known(products="RuntimeError: illegal instruction"))).level == "fault"
+
+
+def test_drawing_and_training() -> None:
+    lost = known(matplotlib={"version": "3", "cache": f"{tempfile.gettempdir()}/matplotlib-x"})
+    assert "MPLCONFIGDIR" in worst(machine.drawing(lost)).remedy
+    assert worst(machine.training(known(training={"files": 1}))).level == "ok"
+    assert worst(machine.training(known(training="OSError: no"))).level == "fault"
+
+
+def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    assert worst(machine.limits()).level in ("ok", "note")
+    monkeypatch.setattr(
+        resource, "getrlimit", lambda kind: (64, 64) if kind == resource.RLIMIT_NOFILE else (1 << 30,) * 2
+    )
+    assert [f.remedy for f in machine.limits() if f.level == "warning"] == ["ulimit -n 4096", "ulimit -v unlimited"]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(total=64 << 20, free=0))
+    assert any("/dev/shm" in f.text for f in machine.limits()) == Path("/dev/shm").is_dir()
+
+
+def test_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAESCOPE_CACHE", str(tmp_path / "not" / "there"))
+    assert len(list(machine.disks())) == 3
+    assert list(tmp_path.iterdir()) == []
+    for free, level in ((1 << 20, "fault"), (500 << 20, "warning"), (2 << 30, "ok")):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: types.SimpleNamespace(free=free))
+        assert machine.room("it", tmp_path, "move").level == level
+
+    def refuse(dir: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert "Read-only file system" in machine.room("it", tmp_path, "move").text
+
+
+@pytest.mark.parametrize(
+    ("variables", "text"),
+    [
+        ({"LD_PRELOAD": "/nowhere/libjemalloc.so"}, "which is not there"),
+        ({"LD_PRELOAD": "libjemalloc.so"}, "LD_PRELOAD loads"),
+        ({"CUDA_LAUNCH_BLOCKING": "1"}, "for debugging"),
+        ({"KMP_AFFINITY": "compact"}, "pinned"),
+        ({"HOME": "/nowhere"}, "no home folder"),
+    ],
+)
+def test_surroundings(variables: dict[str, str], text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert worst(machine.surroundings()).level == "ok"
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert text in worst(machine.surroundings()).text
+
+
+def test_an_encoding_without_our_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", types.SimpleNamespace(encoding="iso-8859-1"))
+    found = worst(machine.surroundings())
+    assert (found.level, "PYTHONUTF8" in found.remedy) == ("warning", True)
+
+
+# runs
+
+
+def config_lost(run: Path) -> None:
+    (run / "config.yaml").unlink()
+
+
+def config_changed(run: Path) -> None:
+    path = run / "config.yaml"
+    path.write_text(path.read_text().replace("width: 32", "width: 33"))
+
+
+def config_unknown(run: Path) -> None:
+    with (run / "config.yaml").open("a") as file:
+        file.write("colour: blue\n")
+
+
+def weights_cut(run: Path) -> None:
+    os.truncate(run / "model.safetensors", 1000)
+
+
+def weights_not_numbers(run: Path) -> None:
+    from safetensors import safe_open
+
+    path = run / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    tensors = load_file(path)
+    next(iter(tensors.values())).view(-1)[0] = float("nan")
+    save_file(tensors, path, header)
+
+
+def collapsed(run: Path) -> None:
+    from safetensors import safe_open
+
+    path = run / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["vaescope"])
+    header["warnings"] = ["all 2 latents carry nothing: the posterior has collapsed; try free bits"]
+    save_file(load_file(path), path, {"vaescope": json.dumps(header)})
+
+
+def lines_of(run: Path, change: Callable[[list[str]], list[str]]) -> None:
+    path = run / "metrics.jsonl"
+    path.write_text("".join(change(path.read_text().splitlines(keepends=True))))
+
+
+def line_torn(run: Path) -> None:
+    lines_of(run, lambda lines: [*lines[:-1], lines[-1][:-9]])
+
+
+def line_broken(run: Path) -> None:
+    lines_of(run, lambda lines: [*lines[:1], "{nothing\n", *lines[1:]])
+
+
+def line_twice(run: Path) -> None:
+    lines_of(run, lambda lines: [lines[0], *lines])
+
+
+def lines_swapped(run: Path) -> None:
+    lines_of(run, lambda lines: [lines[1], lines[0], *lines[2:]])
+
+
+def lines_lost(run: Path) -> None:
+    lines_of(run, lambda lines: [line for line in lines if '"train"' not in line])
+    path = run / "config.yaml"
+    path.write_text(path.read_text().replace("log_every: 50", "log_every: 10"))
+
+
+def line_not_a_number(run: Path) -> None:
+    lines_of(run, lambda lines: [lines[0].replace('"loss": ', '"loss": NaN, "was": '), *lines[1:]])
+
+
+def metrics_lost(run: Path) -> None:
+    (run / "metrics.jsonl").unlink()
+
+
+def checkpoint_flipped(run: Path) -> None:
+    path = max((run / "checkpoints").iterdir()) / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def checkpoint_older(run: Path) -> None:
+    path = max((run / "checkpoints").iterdir()) / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
+
+
+def checkpoint_of_other_images(run: Path) -> None:
+    from vaescope.checkpoint import seal
+
+    folder = max((run / "checkpoints").iterdir())
+    record = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps(record | {"data": "0" * 64}))
+    seal(folder)
+
+
+def picture_lost(run: Path) -> None:
+    (run / "figures" / "samples.png").write_bytes(b"")
+
+
+def frames_cut(run: Path) -> None:
+    os.truncate(run / "frames.npz", 100)
+
+
+def evaluation_broken(run: Path) -> None:
+    (run / "evaluation.json").write_text("{")
+
+
+def evaluation_of_others(run: Path) -> None:
+    head = {"format": 1, "run": "x", "step": 1, "weights": "0", "data": "", "machine": "", "metrics": {}}
+    (run / "evaluation.json").write_text(json.dumps(head))
+
+
+def left_behind(run: Path) -> None:
+    (run / "checkpoints" / ".step-000040.x.tmp").mkdir()
+    (run / "checkpoints" / ".step-000040.x.tmp" / "model.safetensors").write_bytes(bytes(3 << 20))
+
+
+def data_gone(run: Path) -> None:
+    path = run / "config.yaml"
+    path.write_text(path.read_text().replace("name: sample", "name: mnist").replace("root: data", "root: /nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "check", "level", "text"),
+    [
+        (config_lost, "config", "fault", "there is no config.yaml"),
+        (config_unknown, "config", "fault", "colour"),
+        (config_changed, "weights", "fault", "does not fit"),
+        (weights_cut, "weights", "fault", "it is damaged"),
+        (weights_not_numbers, "weights", "fault", "no numbers"),
+        (collapsed, "latents", "warning", "collapsed"),
+        (line_torn, "metrics", "warning", "cut short"),
+        (line_broken, "metrics", "fault", "(line 2)"),
+        (line_twice, "metrics", "fault", "stand twice"),
+        (lines_swapped, "metrics", "fault", "out of order"),
+        (lines_lost, "metrics", "warning", "3 lines of training are missing between steps 10 and 30"),
+        (line_not_a_number, "metrics", "fault", "loss is nan from step 0"),
+        (metrics_lost, "metrics", "warning", "there is no metrics.jsonl"),
+        (checkpoint_flipped, "checkpoints", "warning", "model.safetensors is not as it was written"),
+        (checkpoint_older, "checkpoints", "warning", "vaescope migrate"),
+        (checkpoint_of_other_images, "data", "fault", "but others"),
+        (picture_lost, "figures", "note", "samples.png"),
+        (frames_cut, "figures", "warning", "frames.npz cannot be read"),
+        (evaluation_broken, "evaluation", "fault", "is broken"),
+        (evaluation_of_others, "evaluation", "warning", "of other weights"),
+        (left_behind, "leftovers", "note", "1 left behind by a crash, 3.0 MiB"),
+        (data_gone, "data", "warning", "mnist is not in /nowhere"),
+    ],
+)
+def test_damage_to_a_run_is_found(
+    damage: Callable[[Path], None], check: str, level: str, text: str, run_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=words) as caught:
-        start(settings(objective, schedule=schedule, steps=7), images)
-    assert "but the run has 7: " in str(caught.value)
-    assert "\n" not in str(caught.value)
-    start(settings(objective, schedule=schedule, steps=20), images)
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    damage(run)
+    assert is_run(run)
+    found = [finding for look in run_checks(run) for finding in look()]
+    assert not [f for f in found if "could not be looked at" in f.text]
+    ours = worst(f for f in found if f.check == check)
+    assert (ours.level, text in ours.text) == (level, True), ours
+    assert ours.level != "note" or ours.remedy
 
 
-SCHEDULES = {
-    Constant(): 0.0,
-    Ramp(share=0.3): 0.3,
-    Sigmoid(share=0.6): 0.6,
-    Cyclical(cycles=4, share=0.5): 0.875,
-    WarmupDecay(): 1.0,
-}
+def test_a_run_that_is_whole(run_folder: Path) -> None:
+    found = [finding for look in run_checks(run_folder) for finding in look()]
+    assert {f.level for f in found if f.check != "evaluation"} == {"ok"}
+    assert {f.text for f in found if f.check == "standing"} == {"finished at step 30 of 30"}
+    assert any(f.text.endswith("those of training") for f in found if f.check == "data")
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
-def test_a_schedule_stays_as_it_is_from_its_arrival_on_and_not_before(schedule: Any) -> None:
-    there = SCHEDULES[schedule]
-    assert schedule.arrival == pytest.approx(there)
-    assert {schedule(there + (1 - there) * i / 9) for i in range(10)} == {schedule(1.0)}
-    assert not there or schedule(there - 0.02) != schedule(1.0)
+def test_how_a_run_is_gone_on_with(run_folder: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(run_folder, tmp_path / "my run")
+    (run / "model.safetensors").unlink()
+    standing, *others = [look for look in run_checks(run) if look.name in ("standing", "weights", "room")]
+    assert worst(standing()).remedy == f"vaescope train --resume '{run}'"
+    assert worst(others[0]()).level == "note"
+    assert "a checkpoint takes" in worst(others[1]()).text
+    with alone(run):
+        assert "is training it now" in worst(run_checks(run)[0]()).text
+        assert RunFolder(run).live
+    assert not RunFolder(run).live
+    history = run / "history.jsonl"
+    before = history.read_text()
+    history.write_text(before + '{"event": "broke down", "step": 25, "finding": "training broke down"}\n')
+    told = worst(run_checks(run)[0]())
+    assert (told.level, told.text) == ("fault", "training broke down")
+    assert told.remedy.startswith(f"vaescope train --resume '{run}' --trainer.back_off")
+    history.write_text(before)
+    checkpoint_flipped(run)
+    assert "no checkpoint is good" in worst(run_checks(run)[0]()).text
+    shutil.rmtree(run / "checkpoints")
+    assert "before the first checkpoint" in worst(run_checks(run)[0]()).text
 
 
-def test_an_objective_has_arrived_when_the_last_of_its_schedules_has() -> None:
-    assert arrival(Nested()) == 0.875
-    assert arrival(PlainObjective()) == 0
+def test_metrics_that_a_process_is_writing_are_no_fault(tmp_path: Path) -> None:
+    assert worst(metrics(Lines.read(tmp_path / "none"), 10, 0, live=True)).level == "note"
+    (tmp_path / "metrics.jsonl").write_text('{"step": 10, "split": "train", "loss": 1.0}\n{"step": 2')
+    assert worst(metrics(Lines.read(tmp_path / "metrics.jsonl"), 10, 0, live=True)).level == "ok"
 
 
-class PlainObjective(Objective):
-    """An objective without a schedule."""
-
-    def __call__(self, *words: Any, **others: Any) -> Terms:
-        return ELBO()(*words, **others)
+# images
 
 
-@pytest.mark.parametrize(("warmup", "stopped"), [(Constant(), 3 * 8), (Ramp(share=0.5), 100 + 4 + 2 * 8)])
-def test_a_run_is_not_ended_before_its_warm_up(warmup: Any, stopped: int, images: ImageSet) -> None:
-    """Nothing is learned, so that no validation is better than the first one. Of 200 steps 100 are warm-up, and the
-    first validation after it is at step 104."""
-    config = settings(ELBO(warmup=warmup), patience=3, optimizer=partial(torch.optim.SGD, lr=0.0))
-    state, validation = start(config, images)
-    assert fit(state, config.trainer, validation) == "stopped early"
-    assert state.step == stopped
+def write_pictures(folder: Path, count: int, level: int = 255) -> None:
+    """Writes pictures of 8x8, no two alike."""
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(list(str(folder).encode()))
+    for k in range(count):
+        Image.fromarray(noise.integers(0, level, (8, 8), dtype=np.uint8)).save(folder / f"{k}.png")
+
+
+def of_images(where: Path) -> dict[str, Finding]:
+    """The worst that is found of images, by checks."""
+    found = [finding for look in image_checks(str(where)) for finding in look()]
+    assert not [f for f in found if "could not be looked at" in f.text]
+    return {name: worst(f for f in found if f.check == name) for name in {f.check for f in found}}
+
+
+def test_images_that_are_whole(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        write_pictures(tmp_path / "photos" / name, 12)
+    assert {f.level for f in of_images(tmp_path / "photos").values()} == {"ok"}
+
+
+def test_what_is_wrong_with_images(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for part, count in (("train", 12), ("test", 4)):
+        write_pictures(photos / part / "cats", count)
+        write_pictures(photos / part / "dogs", count)
+    shutil.copy(photos / "train" / "cats" / "0.png", photos / "test" / "cats" / "same.png")
+    shutil.copy(photos / "train" / "cats" / "0.png", photos / "train" / "cats" / "same.png")
+    (photos / "train" / "cats" / "cut.png").write_bytes((photos / "train" / "cats" / "1.png").read_bytes()[:60])
+    Image.fromarray(np.zeros((9, 8), np.uint8)).save(photos / "train" / "dogs" / "tall.png")
+    (photos / "notes.txt").write_text("mine")
+    found = of_images(photos)
+    assert "1 of 36 cannot be read" in found["reading"].text
+    assert found["reading"].level == "fault"
+    assert "2 sizes" in found["number"].text
+    assert found["duplicates"].level == "warning"
+    assert "1 images of test are in train" in found["duplicates"].text
+    assert "--skip-bad" in found["training"].text
+
+
+def test_images_that_cannot_be_trained_on(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "few", 2)
+    write_pictures(tmp_path / "dark", 5, level=20)
+    assert "at least 3 different images" in of_images(tmp_path / "few")["training"].text
+    assert "nearly black" in of_images(tmp_path / "dark")["values"].text
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_bytes(b"no picture")
+    assert of_images(tmp_path / "bad")["reading"].level == "fault"
+
+
+def test_a_disk_too_small_for_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pictures(tmp_path / "photos", 5)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=100))
+    assert of_images(tmp_path / "photos")["room"].level == "fault"
+
+
+def test_files_of_a_set_are_compared_with_the_published_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: ImageSet
+) -> None:
+    from vaescope.data.idx import write_idx
+
+    monkeypatch.chdir(tmp_path)
+    assert of_images(Path("sample"))["files"].level == "ok"
+    assert "vaescope data fetch mnist" in of_images(Path("mnist"))["files"].remedy
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    for name in ("train", "t10k"):
+        write_idx(folder / f"{name}-images-idx3-ubyte", images.test.images[:, 0].numpy())
+        write_idx(folder / f"{name}-labels-idx1-ubyte", images.test.labels.numpy().astype(np.uint8))  # type: ignore[union-attr]
+    found = of_images(Path("mnist"))["files"]
+    assert found.level == "fault"
+    assert "checksum" in found.text
+    assert of_images(folder)["files"].level == "ok"  # four files of one's own
+
+
+# the command
+
+
+@pytest.fixture
+def sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation of which one thing is said."""
+    checks = [Check("python", lambda: [ok("3.12")])]
+    monkeypatch.setattr("vaescope.cli.doctor.installation", lambda brief, measure: checks)
+
+
+@pytest.mark.usefixtures("sound")
+def test_the_command(run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().out == "installation\n  ok        python  3.12\n\nnothing is wrong\n"
+    run = shutil.copytree(run_folder, tmp_path / "runs" / "a")
+    shutil.copytree(run_folder, tmp_path / "runs" / "b")
+    assert main(["doctor", str(run)]) == 0
+    told = capsys.readouterr().out
+    assert "installation (1 checks, nothing is wrong)" in told
+    assert f"vaescope evaluate {run}" in told
+    weights_cut(run)
+    assert main(["doctor", str(run)]) == 1
+    told = capsys.readouterr().out
+    assert "what to do" in told
+    assert "1 fault" in told
+    assert f"vaescope train --resume {run}" in told
+    assert runs_in(tmp_path / "runs") == [run, tmp_path / "runs" / "b"]
+    assert main(["doctor", str(tmp_path / "runs"), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["faults"] == 1
+    assert [(f["check"], f["level"]) for f in found["findings"]] == [("python", "ok"), ("a", "fault"), ("b", "ok")]
+
+
+@pytest.mark.usefixtures("sound")
+@pytest.mark.parametrize("words", [["nix"], ["./nix"], ["--bogus"], ["sample", "--measure"], ["empty"]])
+def test_what_is_asked_for_wrongly(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    assert main(["doctor", *words]) == 2
+    assert capsys.readouterr().err.startswith("vaescope: ")
+
+
+def test_a_broken_installation_keeps_the_doctor_from_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = [Check("torch", lambda: [fault("torch cannot be used: it ended with code −1", "pip install it")])]
+    monkeypatch.setattr("vaescope.cli.doctor.installation", lambda brief, measure: broken)
+    assert main(["doctor", "sample"]) == 1
+    assert "pip install it" in capsys.readouterr().out
+
+
+def test_all_that_is_tried_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+    monkeypatch.setattr(installation, "ask", lambda stages: asked.extend(stages) or {})
+    checks = installation.installation()
+    assert set(STAGES) - set(asked) <= {"measured", "torchvision", "torchaudio"}
+    assert [f for check in checks for f in check() if "could not be looked at" in f.text] == []
+    assert len({check.name for check in checks}) == len(checks)
+
+
+def test_it_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["doctor", "--help"])
+    assert "example:\n  vaescope doctor runs/main" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("sound")
+def test_a_terminal_without_our_signs_gets_their_numbers(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="latin-1"))
+    assert main(["doctor", str(run_folder)]) == 0
+    sys.stdout.flush()
+    assert "Flat, \\u2212ELBO" in buffer.getvalue().decode("latin-1")

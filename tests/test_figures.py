@@ -382,6 +382,19 @@ def test_wrapped_lines_fit_and_keep_every_character() -> None:
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
+@pytest.mark.parametrize("name", ["W" * 10_000, "\u0301" * 10_000, "i" * 10_000 + " x"])
+def test_a_name_of_any_length_is_cut_as_fast_as_one_that_fits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured, width_of = [], style.text_width
+    monkeypatch.setattr(style, "text_width", lambda text, *look: measured.append(len(text)) or width_of(text, *look))
+    short = style.shortened(name, 14, 200)
+    assert short.endswith("…")
+    assert 190 * (name[0] in "Wi") <= width_of(short, 14) <= 200
+    lines = style.wrapped(name, 14, 200)
+    assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+    assert all(width_of(line, 14) <= 200 for line in lines)
+    assert sum(measured) < 60 * len(name)
+
+
 MISTAKES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "channels": ("1 to 4 channels", lambda path: tiles.samples(path, pixels(2, 5, 8, 8), **TEXT)),
     "dimensions": ("N, C, H, W", lambda path: tiles.samples(path, pixels(8, 8), **TEXT)),

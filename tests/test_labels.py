@@ -252,6 +252,7 @@ SEMI = ["--model", "SemiSupervised", "--model.network", "MLP", "--model.network.
         "--model.classifier.width", "16", "--objective", "M2"]  # fmt: skip
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_hidden_labels_are_never_seen(tmp_path: Path) -> None:
     words = [*SEMI, "--data.labelled", "0.16", "--trainer.batch_size", "10", "--trainer.epochs", "2"]
     weights = []
@@ -351,6 +352,7 @@ def test_the_picture_of_classes_has_one_row_a_class_and_one_draw_a_column(
     assert len({row.tobytes() for row in pictures}) == 10
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_resuming_a_run_with_labels_gives_the_same_weights(labelled_run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(labelled_run, copy)

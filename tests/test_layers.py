@@ -9,8 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src" / "vaescope"
 LAYERS = (
+    {"clock", "terminal"},
     {"errors"},
-    {"files", "optional", "streams"},
+    {"files", "foreign", "optional", "streams"},
     {"engine"},
     {"distributions", "nets", "data", "figures", "pages", "tables"},
     {"families"},
@@ -20,7 +21,7 @@ LAYERS = (
     {"metrics", "outline", "walks"},
     {"training", "pictures"},
     {"checkpoint", "encoding"},
-    {"doctor", "history", "observers"},
+    {"collapse", "history", "observers"},
     {"choices"},
     {"config"},
     {"run", "picks", "summary"},
@@ -30,7 +31,7 @@ LAYERS = (
     {"card", "explorer"},
     {"experiment", "migration", "report"},
     {"comparison", "request"},
-    {"api", "sklearn"},
+    {"api", "health", "sklearn"},
     {"cli"},
     {"__main__"},
 )

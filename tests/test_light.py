@@ -74,14 +74,15 @@ FIRST_STEP = """
 import sys
 from bench.measure import settings_of
 from vaescope.experiment import begin
-settings = settings_of(["--data.name", "sample", "--trainer.batch_size", "16", "--engine.precision", "float32", *WORDS])
-state = begin(settings, settings.data.load(), settings.trainer.find_device())
-state.advance()
-sys.exit("torch._dynamo" in sys.modules and settings.engine.compile != "always")
+few = ["--data.name", "sample", "--trainer.batch_size", "16", "--engine.precision", "float32"]
+for words in ([], ["--objective", "FactorVAE"]):  # alone, and with a critic
+    settings = settings_of([*few, *words])
+    state = begin(settings, settings.data.load(), settings.trainer.find_device())
+    state.advance()
+    if "torch._dynamo" in sys.modules and settings.engine.compile != "always":
+        sys.exit(f"with {words} the compiler is imported")
 """
 
 
-@pytest.mark.parametrize("words", [[], ["--objective", "FactorVAE"]], ids=["alone", "with a critic"])
-def test_the_first_step_imports_no_compiler(words: list[str]) -> None:
-    program = FIRST_STEP.replace("*WORDS", f"*{words}")
-    assert subprocess.run([sys.executable, "-c", program], timeout=120).returncode == 0
+def test_the_first_step_imports_no_compiler() -> None:
+    assert subprocess.run([sys.executable, "-c", FIRST_STEP], timeout=120).returncode == 0

@@ -413,7 +413,7 @@ def test_bad_archives_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray],
 
 @pytest.mark.parametrize(
     ("promised", "shape", "line"),
-    [("images", (3, 200_000, 200_000), "200000 x 200000 pixels"), ("labels", (10**11,), "not a list of labels")],
+    [("images", (3, 200_000, 200_000), "is truncated"), ("labels", (10**11,), "is truncated")],
 )
 def test_what_promises_too_much_is_not_read(tmp_path: Path, promised: str, shape: tuple[int, ...], line: str) -> None:
     """Of zeros a small archive holds more than any memory."""

@@ -553,7 +553,7 @@ class TestRefusals:
             assert f"at most {MOST_PIXELS:,} are" in line
 
     def test_what_pillow_only_warns_of_is_read_in_silence(self) -> None:
-        large = png((10_000, 10_000), 1, 0, b"")
+        large = png((10_000, 10_000), 1, 0, b"") + bytes(1_000_000)
         with pytest.warns(Image.DecompressionBombWarning):
             Image.open(io.BytesIO(large))
         assert look(large, "it").width == 10_000

@@ -12,14 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import TINY
+from conftest import TINY, retitled
 from data_helpers import refused
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from vaescope import pictures
 from vaescope.card import BEGIN, END, plain, update_card, write_card
-from vaescope.checkpoint import load_tensors
 from vaescope.cli import main
 from vaescope.evaluation import Evaluation, Measured, load, load_kept, save, written
 from vaescope.facts import captions, facts
@@ -111,16 +108,6 @@ def measure(
 
 def read(folder: Path) -> Reader:
     return Reader(report_html(Run.load(folder)))
-
-
-def retitled(folder: Path, change: Callable[[dict], None]) -> None:
-    """Changes the header of the weights of a run."""
-    path = folder / "model.safetensors"
-    with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()["vaescope"])
-    change(header)
-    del header["hash"]  # older versions wrote none
-    save_file(load_tensors(path), path, {"vaescope": json.dumps(header)})
 
 
 def relogged(folder: Path, change: Callable[[list[dict]], list[dict]]) -> None:

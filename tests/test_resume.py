@@ -332,7 +332,7 @@ def test_a_history_says_what_a_run_was_trained_with(run_folder: Path) -> None:
     begun, ended = read_history(run_folder)
     assert (begun["event"], ended["event"]) == ("begun", "finished")
     assert begun["seed"] == 0
-    assert begun["command"]
+    assert isinstance(begun["command"], list)
     found = begun["environment"]
     assert found["torch"] == torch.__version__
     assert found["threads"] == torch.get_num_threads()

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from vaescope import checkpoint
+from vaescope.collapse import Doctor
 from vaescope.config import Config
 from vaescope.data.dataset import ImageData
 from vaescope.data.examples import Examples
 from vaescope.data.images import ImageSet
-from vaescope.doctor import Doctor
 from vaescope.engine import Engine
 from vaescope.errors import RunError, UsageError
 from vaescope.experiment import begin

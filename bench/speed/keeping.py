@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.measure import Asked, Quiet, Table, median, state
 from vaescope import checkpoint
+from vaescope.collapse import Doctor
 from vaescope.data.fetch import log
-from vaescope.doctor import Doctor
 from vaescope.experiment import followed
 from vaescope.observers import Checkpointer, MetricsLog, Recorder
 from vaescope.run import validation_examples

@@ -14,9 +14,7 @@
     vs.compare(["runs/a", "runs/b"])      # side by side: which is better, by more than noise?
 """
 
-import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from vaescope.progress import Download, Steps, display
 from vaescope.request import Request, expand_data, going_on, of_source, options, request
 from vaescope.run import Run
 from vaescope.summary import describe
+from vaescope.terminal import tell
 
 
 def train(
@@ -77,7 +76,7 @@ def train(
         run = vs.train("photos/", latent=16, keys={"model.prior": "VampPrior", "figures.frames": 0})
         run.encode("photos/")  # (200, 16)
     """
-    report: Report = partial(print, file=sys.stderr, flush=True) if verbose else log
+    report: Report = tell if verbose else log
     short = {"model.latent": latent, "trainer.epochs": epochs, "seed": seed}
     asked = {key: value for key, value in short.items() if value is not None} | dict(keys or {})
     words = [
@@ -125,7 +124,7 @@ def resume(
 
 def _done(asked: Request, verbose: bool) -> Run:
     """Trains as asked."""
-    report: Report = partial(print, file=sys.stderr, flush=True) if verbose else log
+    report: Report = tell if verbose else log
     shown, seen = ([display()], Download()) if verbose else ([], None)
     try:
         summary = train_run(asked.settings, asked.text, asked.folder, asked.resume, shown, report, seen)
@@ -173,7 +172,7 @@ def evaluate(
     effort = QUICK if quick else FULL
     if verbose:
         with Steps() as progress:
-            found = measure(known, names, effort, seed, partial(print, file=sys.stderr, flush=True), progress)
+            found = measure(known, names, effort, seed, tell, progress)
     else:
         found = measure(known, names, effort, seed)
     update_card(known)

@@ -12,10 +12,12 @@ References:
 """
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -26,6 +28,7 @@ from vaescope.facts import captions, facts, grouped, name_of, repeat, scored_in_
 from vaescope.files import atomic_file
 from vaescope.metrics.score import Score
 from vaescope.run import Run
+from vaescope.terminal import printable
 
 BEGIN, END = "<!-- evaluation: begin -->", "<!-- evaluation: end -->"
 """What stands around the part that an evaluation replaces."""
@@ -39,7 +42,7 @@ UNCONDITIONAL = "unconditional-image-generation"
 
 def plain(text: str) -> str:
     """What a user has called something as Markdown that shows just this, also in a cell of a table."""
-    return re.sub(r"([\\`*_{}\[\]<>|#$&])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#$&~])", r"\\\1", printable(" ".join(text.split())))
 
 
 def write_card(run: Run) -> None:
@@ -87,7 +90,8 @@ def body(run: Run) -> str:
 def _pages(run: Run, names: Iterable[str]) -> str:
     """Pictures with what they show."""
     known = captions(load_kept(run))
-    pages = ([f"![{Path(name).stem}](figures/{name})", plain(known.get(name, ""))] for name in names)
+    links = {name: f"![{plain(Path(name).stem)}](figures/{quote(os.fsencode(name))})" for name in names}
+    pages = ([link, plain(known.get(name, ""))] for name, link in links.items())
     return "\n\n".join(part for page in pages for part in page if part)
 
 

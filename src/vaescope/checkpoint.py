@@ -37,6 +37,7 @@ from vaescope.data.fetch import Report, log
 from vaescope.engine import Precision
 from vaescope.errors import RunError, UsageError
 from vaescope.files import atomic_file, atomic_folder
+from vaescope.foreign import explained
 from vaescope.training import State
 
 FORMAT = 2
@@ -79,7 +80,7 @@ def fingerprint(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(memoryview(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()
 
 
@@ -246,7 +247,7 @@ def restore(path: Path, state: State) -> None:
         UsageError: If the checkpoint is damaged, or of another model or other images, or of a longer run.
     """
     verify(path)
-    try:
+    with explained(f"{path} cannot be resumed from", "delete it to use the one before"):
         record = read_state(path)
         check_images(path, record, state.batches)
         state.model.load_state_dict(load_tensors(path / "model.safetensors"))
@@ -269,11 +270,6 @@ def restore(path: Path, state: State) -> None:
         _restore_random_streams(state, load_tensors(path / "random.safetensors"))
         if state.recorded is not None:
             state.recorded.forget()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        if isinstance(error, UsageError):
-            raise
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"{path} cannot be resumed from ({reason}); delete it to use the one before") from None
 
 
 def check_images(path: Path, record: Mapping[str, Any], batches: Batches) -> None:
@@ -322,7 +318,9 @@ def check_shapes(name: str, found: Mapping[str, Tensor], expected: Mapping[str, 
 
 
 def _number(name: str, value: object) -> object:
-    if not isinstance(value, int | float) and not (value is None and name == "first_loss"):
+    whole = name in ("step", "best_step", "stale")
+    known = isinstance(value, int if whole else int | float) and not (whole and value < 0)
+    if not known and not (value is None and name == "first_loss"):
         raise TypeError(f"{name} is {value!r}")
     return value
 

@@ -36,6 +36,9 @@ CHANGEABLE = (
 """The keys that may change when a run goes on: how long it is, how it is kept, what is done when it breaks down, and
 where its images, the same ones, are now."""
 
+MOST_VALUES = 10_000
+"""Keys and values of a config: there are some hundred."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -146,16 +149,20 @@ def check_words(words: Sequence[str]) -> list[Path]:
     returns."""
     files = []
     for flag, value in options(words):
-        last = flag.split(".")[-1]
+        above, _, last = flag.rpartition(".")
         if flag == "config":
             files.append(Path(value))
             check_content(load_yaml(Path(value)))
         elif flag in ("data", "trainer", "engine", "figures"):
             raise UsageError(f"--{flag} {value} is no key: give one below it, such as --{flag}.{_first_key(flag)}")
-        elif last == "class_path":
-            check_choice(flag.split(".")[-2], value)
-        elif last in KINDS or "{" in value:
-            _check_below(flag.rpartition(".")[0], {last: plain(value)})
+        elif last == "class_path" or (last == "help" and value):
+            check_choice(_last(above), value)
+        elif "_" in (key[:1] for key in flag.split(".")) or "dict_kwargs" in flag or flag.endswith("+"):
+            raise UsageError(f"there is no key {flag} here: see --help")
+        else:
+            held = plain(value)
+            if last in KINDS or isinstance(held, dict | list):
+                _check_below(above, {last: held})
     return files
 
 
@@ -170,7 +177,7 @@ def complete_words(words: Sequence[str]) -> list[str]:
         last = flag.removesuffix(".class_path").split(".")[-1]
         if flag == "config":
             completed.append((flag, complete(load_yaml(Path(value)))))
-        elif last in KINDS or "{" in value:
+        elif last in (*KINDS, "init_args") or "{" in value:
             spec = complete({last: plain(value)})[last]  # of an optimizer the bare name
             completed.append(
                 (flag.removesuffix(".class_path"), {"class_path": spec} if isinstance(spec, str) else spec)
@@ -216,9 +223,11 @@ def options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 def plain(value: str) -> Any:
     """A word of a command line as YAML, as which it will be read."""
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
+        found = yaml.safe_load(value)
+    except (yaml.YAMLError, ArithmeticError, LookupError, TypeError, ValueError):
         return value
+    check_count(found, "option")
+    return found
 
 
 def _first_key(part: str) -> str:
@@ -236,11 +245,29 @@ def load_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"the config {path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(f"the config {path} is nested too deeply") from None
+    except (yaml.YAMLError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # of dates and numbers, too
         raise UsageError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UsageError(f"the config {path} must hold keys and values, such as configs/main.yaml does")
+    check_count(content, str(path))
     return content
+
+
+def check_count(content: Any, where: str) -> None:
+    """Refuses keys and values that stand for far more than are written down, or that contain themselves.
+
+    Raises:
+        UsageError: If there are too many, each counted as often as it is referred to.
+    """
+    count, held = 0, [content]
+    while held:
+        count, value = count + 1, held.pop()
+        if count > MOST_VALUES:
+            raise UsageError(f"the config {where} holds more than {MOST_VALUES:,} values, or contains itself")
+        if isinstance(value, dict | list | tuple | set):
+            held += [*value, *value.values()] if isinstance(value, dict) else value
 
 
 def check_content(content: dict[str, Any]) -> None:
@@ -260,15 +287,27 @@ def check_content(content: dict[str, Any]) -> None:
 
 
 def _check_below(path: str, content: Any) -> None:
+    """Checks keys and values, wherever among them a class may be named: nowhere but as one of those to choose from."""
+    if isinstance(content, list):
+        content = dict(enumerate(content))
     if not isinstance(content, dict):
         return
     for name, value in content.items():
         here = f"{path}.{name}".removeprefix(".")
         if name in KINDS:
             check_choice(str(name), value)
+        elif str(name) in ("class_path", "init_args", "dict_kwargs") and _last(path) not in KINDS:
+            raise UsageError(f"there is no key {here} here: {path} is not one of several classes")
+        elif str(name).startswith("_"):
+            raise UsageError(f"there is no key {here} here: keys begin with letters")
         elif value is None and not path.endswith("optimizer.init_args") and name not in optional_keys():
             raise UsageError(f"{here} has no value: give one, or leave the key out")
         _check_below(here, value)
+
+
+def _last(path: str) -> str:
+    """The last part of a path with dots."""
+    return path.rpartition(".")[2]
 
 
 def optional_keys() -> set[str]:

@@ -1,8 +1,16 @@
 """The mistakes that vaescope explains in one line.
 
 Every message says what was given, what was expected and what to try. The command line prints it without a
-traceback and leaves with the class's exit code; from Python they are ordinary exceptions.
+traceback and leaves with the class's exit code; from Python they are ordinary exceptions. Whatever a message quotes,
+it is one line of a bearable length that a terminal shows as it is.
 """
+
+import re
+
+from vaescope.terminal import printable
+
+LONGEST = 1000
+"""Characters of a message, at most."""
 
 
 class UsageError(ValueError):
@@ -10,8 +18,20 @@ class UsageError(ValueError):
 
     exit_code = 2
 
+    def __init__(self, message: str) -> None:
+        super().__init__(bearable(message))
+
 
 class RunError(RuntimeError):
     """A run that was asked for correctly failed: divergence, a full disk. Exit code 1."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(bearable(message))
+
+
+def bearable(text: str) -> str:
+    """A text as one line, without its middle if it is long; what would steer a terminal is written out."""
+    text = printable(re.sub("[\n\r\t\v\f]", " ", text))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 300]} ... {text[-290:]}"

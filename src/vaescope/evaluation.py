@@ -15,10 +15,6 @@ import hashlib
 import json
 import math
 import os
-import struct
-import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,30 +26,26 @@ import numpy as np
 
 from vaescope import pages
 from vaescope.choices import unknown
+from vaescope.clock import Clock
 from vaescope.data.fetch import Report, log
-from vaescope.data.own.folder import printable
 from vaescope.data.rows import Rows, chunks
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file
+from vaescope.foreign import explained, read_arrays
 from vaescope.metrics.features import FeatureSet
 from vaescope.metrics.protocol import METRICS
 from vaescope.metrics.score import InapplicableError, Picture, Score
 from vaescope.metrics.subject import FULL, QUICK, Effort, Subject
 from vaescope.observers import read_lines
 from vaescope.outliers import outliers
-from vaescope.run import Run, machine, one_line
+from vaescope.run import Run, machine
+from vaescope.terminal import printable
 
 FORMAT = 1
 FILE, EACH = "evaluation.json", "evaluation.npz"
 
 OPTIONS = {"samples": ("iwae", "ais"), "anneal": ("ais",), "against": ("anomalies",), "features": ("samples",)}
 """The metrics that an option is for."""
-
-BROKEN = (
-    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, NotImplementedError, OSError, RecursionError,
-    TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What reading a file that was cut short, altered or is none of ours can raise."""
 
 
 @dataclass(frozen=True)
@@ -267,9 +259,9 @@ def choose(names: Sequence[str] | None) -> list[str]:
 
 def measure(run: Run, subject: Subject, name: str) -> Measured:
     """One metric of a run. Its pictures are drawn into the run folder."""
-    begun = time.perf_counter()
+    clock = Clock()
     scores, pictures, skipped = [], {}, ""
-    footer = f"run {run.folder.name} · step {run.step:,}"
+    footer = f"run {run.name} · step {run.step:,}"
     try:
         for finding in METRICS[name].measure(subject):
             if isinstance(finding, Picture):
@@ -279,7 +271,7 @@ def measure(run: Run, subject: Subject, name: str) -> Measured:
                 scores.append(finding)
     except InapplicableError as error:
         skipped = str(error)
-    seconds = time.perf_counter() - begun
+    seconds = clock()
     effort, group = subject.effort.name, METRICS[name].group
     return Measured(effort, subject.seed, seconds, tuple(scores), pictures, skipped, group)
 
@@ -291,7 +283,7 @@ def load_kept(run: Run) -> Evaluation:
         known = load(run.folder)
         if known.weights == digest:
             return known
-    return Evaluation(run.folder.name, run.step, digest, "", "", {})
+    return Evaluation(run.name, run.step, digest, "", "", {})
 
 
 def load(folder: Path) -> Evaluation:
@@ -306,7 +298,7 @@ def load(folder: Path) -> Evaluation:
     path = folder / FILE
     if not path.is_file():
         raise UsageError(f"{folder} holds no {FILE}: run `vaescope evaluate {folder}` first")
-    try:
+    with explained(f"{path} is broken", f"delete it and run `vaescope evaluate {folder}` again"):
         record = json.loads(path.read_text(encoding="utf-8"), object_hook=_printable)
         if int(record["format"]) != FORMAT:
             raise UsageError(f"{path} has format {int(record['format'])}, but this version reads {FORMAT}")
@@ -315,12 +307,6 @@ def load(folder: Path) -> Evaluation:
         head = {key: str(record[key]) for key in ("run", "weights", "data", "machine")}
         shown = str(record.get("test_images", ""))
         return Evaluation(**head, step=int(record["step"]), metrics=metrics, test_images=shown)
-    except BROKEN as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(
-            f"{path} is broken ({one_line(error)}): delete it and run `vaescope evaluate {folder}` again"
-        ) from None
 
 
 def save(evaluation: Evaluation, folder: Path) -> None:
@@ -364,13 +350,8 @@ def _each(path: Path) -> dict[str, np.ndarray]:
     """The scores of single images; without the file there are none."""
     if not path.is_file():
         return {}
-    try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except BROKEN as error:
-        raise UsageError(
-            f"{path} is broken ({one_line(error)}): delete it and run `vaescope evaluate {path.parent}` again"
-        ) from None
+    with explained(f"{path} is broken", f"delete it and run `vaescope evaluate {path.parent}` again"):
+        return read_arrays(path)
 
 
 def table(evaluation: Evaluation, names: Iterable[str] | None = None) -> str:

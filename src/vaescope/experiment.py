@@ -1,7 +1,6 @@
 """An experiment: from a config to a run folder that holds all that came of it."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 
 from vaescope import __version__, checkpoint, pictures
 from vaescope.card import write_card
+from vaescope.clock import Clock
+from vaescope.collapse import Doctor, findings, in_words, ready
 from vaescope.config import CHANGEABLE, Config, differences
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
@@ -22,7 +23,6 @@ from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet
 from vaescope.data.rows import chunks
 from vaescope.data.targets import Target
-from vaescope.doctor import Doctor, findings, in_words, ready
 from vaescope.errors import RunError, UsageError
 from vaescope.explorer import FILE, write_explorer
 from vaescope.families import PixelLevels
@@ -466,7 +466,7 @@ def conclude(
         with atomic_file(folder / "frames.npz") as temporary:
             np.savez_compressed(temporary, **frames)  # type: ignore[arg-type]
     report("drawing")
-    begun = time.perf_counter()
+    clock = Clock()
     scene = make_scene(settings, folder, state.model, images, validation, state.best_step, state.best)
     files = pictures.draw(scene, folder / "figures", read_lines(folder / "metrics.jsonl"), frames)
     summary = Summary(
@@ -481,7 +481,7 @@ def conclude(
         bits_per_dim=density,
         accuracy=right,
         protocol=settings.data.target.protocol + of_labels(state.model),
-        drawing_seconds=time.perf_counter() - begun,
+        drawing_seconds=clock(),
         folder=folder,
         figures=tuple(files),
         latents=in_words(latents, wrong),

@@ -18,17 +18,18 @@ from vaescope.metrics.score import Score
 from vaescope.observers import read_lines
 from vaescope.outline import count
 from vaescope.run import Run
+from vaescope.terminal import printable
 
 
 def title_of(run: Run) -> str:
     """What the images of a run are called."""
     name = run.config.data.name
-    return run.origin.title or (NAMED[name].title if name in NAMED else name)
+    return run.origin.title or (NAMED[name].title if name in NAMED else printable(name))
 
 
 def name_of(run: Run) -> str:
     """What a run is called: the name of its folder."""
-    return run.folder.resolve().name
+    return run.name
 
 
 def shown(run: Run) -> str:

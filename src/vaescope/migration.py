@@ -20,6 +20,7 @@ from vaescope import checkpoint
 from vaescope.data.fetch import Report, log
 from vaescope.errors import UsageError
 from vaescope.files import alone, atomic_folder, remove_leftovers
+from vaescope.foreign import explained
 from vaescope.observers import as_bytes, format_lines, read_lines
 
 
@@ -70,7 +71,8 @@ def with_hashes(path: Path, lines: list[dict[str, Any]]) -> None:
     record = checkpoint.read_state(path)
     metrics = path / "metrics.safetensors"
     average = checkpoint.load_tensors(metrics) if metrics.exists() else {}
-    before = format_lines(line for line in lines if line["step"] <= record["step"] and line["split"] != "test")
+    with explained(f"{path} is damaged", "delete it to use the one before"):
+        before = format_lines(line for line in lines if line["step"] <= record["step"] and line["split"] != "test")
     with atomic_folder(path, replace=True) as new:
         shutil.copytree(path, new, dirs_exist_ok=True)
         checkpoint.save_tensors(new / "metrics.safetensors", average | {"lines": as_bytes(before.encode())})

@@ -16,8 +16,8 @@ from vaescope import checkpoint
 from vaescope.data.examples import Examples
 from vaescope.data.targets import Target
 from vaescope.engine import at_work, bring
-from vaescope.errors import UsageError
 from vaescope.files import atomic_file
+from vaescope.foreign import explained
 from vaescope.models import encoding, looked, reconstruction
 from vaescope.objectives import Terms
 from vaescope.training import ROWS, Observer, State
@@ -135,13 +135,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    try:
+    with explained(f"{path} is damaged", "repair or delete it"):
         text = path.read_text(encoding="utf-8")
         lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         if not all(_whole(line) for line in lines):
             raise ValueError("a line has no step and split, or not its terms")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is damaged ({error}): repair or delete it") from None
     return lines
 
 
@@ -149,7 +147,8 @@ def _whole(line: object) -> bool:
     """Whether a line says where it stands, and its distortion; the rate may be missing, as of an autoencoder."""
     if not isinstance(line, dict) or not isinstance(line.get("step"), int):
         return False
-    terms = (line.get("distortion"), 0 if line.get("rate") is None else line["rate"])
+    each = (part for value in line.values() if isinstance(value, list) for part in value)  # such as one for each latent
+    terms = (line.get("distortion"), 0 if line.get("rate") is None else line["rate"], line.get("seconds") or 0, *each)
     return line.get("split") in ("train", "validation", "test") and all(isinstance(t, int | float) for t in terms)
 
 
@@ -289,7 +288,5 @@ class Checkpointer(Observer):
         checkpoint.remove_after(self.folder, state.step)
         for observer in self.observers:
             file = path / f"{observer.name}.safetensors"
-            try:
+            with explained(f"{file} is damaged", f"delete {path} to use the one before"):
                 observer.recall(checkpoint.load_tensors(file) if file.exists() else {})
-            except (KeyError, IndexError, TypeError, RuntimeError) as error:
-                raise UsageError(f"{file} is damaged ({error}); delete {path} to use the one before") from None

@@ -10,11 +10,11 @@ from vaescope.data.fetch import Report, locate, log
 from vaescope.data.images import load
 from vaescope.data.items import Item, Source
 from vaescope.data.own import HUB, from_arrays, open_source
-from vaescope.data.own.folder import printable
 from vaescope.data.sources import FILE_NAMES, NAMED, find
 from vaescope.errors import UsageError
 from vaescope.metrics.subject import Outliers
 from vaescope.run import Run
+from vaescope.terminal import printable
 
 
 class Some(Source):

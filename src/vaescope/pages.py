@@ -14,6 +14,8 @@ import base64
 import html
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from vaescope.terminal import legible
+
 
 class Html(str):
     """Text that is HTML already, so that it is not escaped again."""
@@ -23,7 +25,7 @@ class Html(str):
 
 def escape(text: str) -> Html:
     """Text as HTML that shows it, whatever it holds; HTML as it is."""
-    return text if isinstance(text, Html) else Html(html.escape(text))
+    return text if isinstance(text, Html) else Html(html.escape(legible(text)))
 
 
 def page(title: str, body: str, *, note: str = "", footer: str = "") -> Html:
@@ -152,9 +154,8 @@ def figure(content: bytes, caption: str, alt: str) -> Html:
     """
     kind = "gif" if content.startswith(b"GIF8") else "png"
     data = base64.b64encode(content).decode()
-    text = html.escape(alt, quote=True)
     return Html(
-        f'<figure>\n<img src="data:image/{kind};base64,{data}" alt="{text}">\n'
+        f'<figure>\n<img src="data:image/{kind};base64,{data}" alt="{escape(alt)}">\n'
         f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
     )
 

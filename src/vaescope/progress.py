@@ -2,14 +2,15 @@
 
 import math
 import sys
-import time
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vaescope.clock import Clock
 from vaescope.data.fetch import IMAGES
 from vaescope.objectives import Terms
+from vaescope.terminal import printable
 from vaescope.training import Observer, State
 
 SECONDS = 0.25
@@ -34,11 +35,12 @@ class Pace:
     """
 
     def __init__(self, state: State) -> None:
-        self.begun, self.first = time.perf_counter(), state.step
+        self.clock, self.first = Clock(), state.step
 
     def images_per_second(self, state: State) -> float:
-        """Training images a second since this process began training."""
-        return (state.step - self.first) * state.batches.size / (time.perf_counter() - self.begun)
+        """Training images a second since this process began training; 0 as long as no time has passed."""
+        seconds = self.clock()
+        return (state.step - self.first) * state.batches.size / seconds if seconds else 0.0
 
     def seconds_left(self, state: State) -> float:
         """The seconds to the end at this speed; infinite before the first step."""
@@ -53,11 +55,11 @@ class Lines(Observer):
 
     def started(self, state: State) -> None:
         """Starts the clock."""
-        self.pace, self.said = Pace(state), -math.inf
+        self.pace, self.clock, self.said = Pace(state), Clock(), -math.inf
 
     def validated(self, state: State, terms: dict[str, float]) -> None:
         """One line, if it is time for one."""
-        now = time.perf_counter()
+        now = self.clock()
         if now - self.said < LINE_SECONDS and state.step < state.total:
             return
         self.said = now
@@ -90,7 +92,7 @@ class Bar(Observer):
             console=console,
             refresh_per_second=4,
         )
-        self.spoken, self.mean = 0.0, dict[str, float]()
+        self.clock, self.spoken, self.mean = Clock(), -math.inf, dict[str, float]()
 
     def started(self, state: State) -> None:
         """Shows the bar."""
@@ -104,7 +106,7 @@ class Bar(Observer):
 
     def stepped(self, state: State, terms: Terms) -> None:
         """Moves the bar a few times a second, with a smoothed loss."""
-        now = time.perf_counter()
+        now = self.clock()
         if now - self.spoken < SECONDS and state.step < state.total:
             return
         self.spoken = now
@@ -132,11 +134,11 @@ class Download:
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
-        self.spoken = 0.0
+        self.clock, self.spoken = Clock(), -math.inf
 
     def __call__(self, name: str, done: int, total: int) -> None:
         """Rewrites the line, a few times a second."""
-        now = time.perf_counter()
+        now = self.clock()
         if not self.terminal or (now - self.spoken < SECONDS and done != total):
             return
         self.spoken = now
@@ -145,7 +147,7 @@ class Download:
             line = f"{done:,} of {total:,} images"
         else:
             line = f"{name}: {done / 1e6:.1f}" + (f" of {total / 1e6:.1f}" if total else "") + " MB"
-        print(f"\r{line}", end=end, file=sys.stderr, flush=True)
+        print(f"\r{printable(line)}", end=end, file=sys.stderr, flush=True)
 
 
 class Steps:

@@ -19,7 +19,6 @@ import json
 import math
 import os
 import platform
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from vaescope import __version__, checkpoint, config, encoding, pictures
+from vaescope import __version__, checkpoint, config, encoding, foreign, pictures
 from vaescope.config import Config
 from vaescope.data.asked import TOGETHER, asked
 from vaescope.data.examples import Examples
@@ -39,23 +38,22 @@ from vaescope.data.idx import Array
 from vaescope.data.images import ImageSet
 from vaescope.data.items import Source
 from vaescope.data.own import from_arrays, open_source
-from vaescope.data.own.folder import printable
 from vaescope.data.pixels import Form
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
+from vaescope.foreign import explained
+from vaescope.foreign import one_line as one_line
 from vaescope.models import VAE, SemiVAE
+from vaescope.models.within import Within, check_sizes
 from vaescope.observers import read_lines
+from vaescope.terminal import printable
 
 if TYPE_CHECKING:
     from vaescope.explorer import Explorer
 
 FORMAT = 1
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, in one line of a bearable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) < 200 else text[:200] + " ..."
+FRAMES = {"numbers": (2, "f"), "latents": (3, "f"), "pictures": (5, "u")}
+"""The axes and the kind of each array of an animation's frames."""
 
 
 def machine(model: VAE) -> str:
@@ -74,7 +72,7 @@ def make_scene(
     settings: Config, folder: Path, model: VAE, images: ImageSet, validation: Examples, step: int, loss: float
 ) -> pictures.Scene:
     """What the pictures of a run are drawn from."""
-    caption = f"run {folder.name} · step {step:,} · validation loss {loss:.1f} nats per image"
+    caption = f"run {printable(folder.resolve().name)} · step {step:,} · validation loss {loss:.1f} nats per image"
     objective = str(settings.objective)
     return pictures.Scene(model, images, validation, settings.data.target, settings.figures, objective, caption)
 
@@ -133,7 +131,7 @@ class Origin:
         words = {key: printable(str(header.get(key, ""))) for key in ("title", "outcome", "machine", "latents")}
         return Origin(
             **words,
-            counts={split: int(count) for split, count in dict(header.get("counts", {})).items()},
+            counts={printable(split): int(count) for split, count in dict(header.get("counts", {})).items()},
             steps=int(header.get("steps", 0)),
             epochs=float(header.get("epochs", 0)),
             warnings=tuple(printable(str(text)) for text in header.get("warnings", ())),
@@ -183,32 +181,36 @@ class Run:
             raise UsageError(f"{folder} is no run folder: it holds no config.yaml; give one that `vaescope train` made")
         if not path.is_file():
             raise UsageError(f"{folder} holds no weights yet: finish it with `vaescope train --resume {folder}`")
-        try:
+        with explained(f"{path} cannot be read", "it is damaged"):
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["vaescope"])
-            weights, known = (
-                checkpoint.load_tensors(path),
-                header.pop("hash", None),
-            )  # which older versions did not write
+            if header["format"] != FORMAT:
+                raise UsageError(
+                    f"{path} has format {header['format']}, but this version reads {FORMAT}: it was written by a newer "
+                    "vaescope, upgrade (pip install -U vaescope)"
+                )
+            weights = checkpoint.load_tensors(path)
+            known = header.pop("hash", None)  # which older versions did not write
             if known not in (None, checkpoint.fingerprint(weights, header)):
                 raise ValueError("it is not as it was written")
-            if header["format"] != FORMAT:
-                raise UsageError(f"{path} has format {header['format']}, but this version reads {FORMAT}")
             channels, height, width = (int(side) for side in header["shape"])
+            if min(channels, height, width) < 1:
+                raise ValueError(f"its images have the shape {channels} x {height} x {width}")
             classes = tuple(printable(str(name)) for name in header["classes"])
             step, loss = int(header["step"]), float(header["loss"])
             origin = Origin.parse(header)
-        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
-            if isinstance(error, UsageError):
-                raise
-            raise UsageError(f"{path} cannot be read ({one_line(error)}); it is damaged") from None
         settings = config.read(folder / "config.yaml")
-        model = settings.model((channels, height, width), len(classes))
-        try:
+        with explained(f"{path} does not fit {folder / 'config.yaml'}", "one of them is of another run"):
+            check_sizes(config.load_yaml(folder / "config.yaml").get("model"), weights)
+            with Within(weights):
+                model = settings.model((channels, height, width), len(classes))
             model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise UsageError(f"{path} does not fit {folder / 'config.yaml'} ({one_line(error)})") from None
         return Run(folder, settings, model.eval(), (channels, height, width), classes, step, loss, origin)
+
+    @property
+    def name(self) -> str:
+        """What it is called: the name of its folder."""
+        return printable(self.folder.resolve().name)
 
     @property
     def target(self) -> Target:
@@ -438,11 +440,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a ``.npz`` file that a run wrote; none if it is not there."""
     if not path.exists():
         return {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} cannot be read ({one_line(error)}); delete it to draw without animations") from None
-    if set(arrays) != {"numbers", "latents", "pictures"}:
+    with explained(f"{path} cannot be read", "delete it to draw without animations"):
+        arrays = foreign.read_arrays(path)
+    kinds = {name: (array.ndim, array.dtype.kind, len(array)) for name, array in arrays.items() if array.ndim}
+    frames = kinds.get("numbers", (0, "", 0))[2]
+    if not frames or kinds != {name: (*kind, frames) for name, kind in FRAMES.items()}:
         raise UsageError(f"{path} does not hold the frames of a run; delete it to draw without animations")
+    if arrays["numbers"].shape[1] != 4 or not arrays["latents"].size or not arrays["pictures"].size:
+        raise UsageError(f"{path} holds other frames than those of a run; delete it to draw without animations")
     return arrays

@@ -1,5 +1,6 @@
 """What training came to: as numbers, and in a few lines for a terminal."""
 
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,9 @@ class Summary:
 
 def describe(summary: Summary) -> str:
     """The summary in a few lines, the paths last."""
-    lines = [""]
+    lines, folder = [""], shlex.quote(str(summary.folder))
     if summary.outcome == "interrupted":
-        lines += [f"interrupted at step {summary.steps:,}; go on with: vaescope train --resume {summary.folder}"]
+        lines += [f"interrupted at step {summary.steps:,}; go on with: vaescope train --resume {folder}"]
     if summary.test is not None:
         lines += [
             f"{'test ' + summary.test.name:<12} {summary.test}",
@@ -80,7 +81,7 @@ def describe(summary: Summary) -> str:
         *(f"warning      {text}" for text in summary.warnings),
         f"training     {summary.seconds:.1f} s, {summary.images_per_second:,.0f} images/s, {summary.epochs:.1f} epochs "
         f"({summary.outcome}); drawing {summary.drawing_seconds:.1f} s",
-        f"go on with   vaescope evaluate {summary.folder}, then vaescope report {summary.folder}",
+        f"go on with   vaescope evaluate {folder}, then vaescope report {folder}",
         f"run folder   {summary.folder}",
     ]
     lines += [f"             {path}" for path in summary.figures]

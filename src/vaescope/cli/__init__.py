@@ -6,12 +6,14 @@ one line on standard error, with exit code 2; a run that fails leaves with 1, on
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from vaescope import __version__
 from vaescope.errors import RunError, UsageError
+from vaescope.terminal import tell
 
 VERBS = {
     "train": ("train", "train a model as a config says, and draw what it learned"),
@@ -25,6 +27,7 @@ VERBS = {
     "report": ("evaluate", "write a page with all that is known of a run"),
     "explore": ("explore", "write a page in which the model runs, to walk in its latent space"),
     "data": ("data", "list, fetch or check image sets"),
+    "doctor": ("doctor", "say what is wrong with an installation, a run or images, and how to mend it"),
     "export": ("travel", "write a trained model as ONNX or torch programs that need no vaescope"),
     "push": ("travel", "upload a run to the Hugging Face Hub"),
     "pull": ("travel", "download a run from the Hugging Face Hub"),
@@ -58,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 when a run failed, 2 for a mistake of the user, 130 or 143 when interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # no sign that a terminal has no place for ends a run
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage(), end="")
         return 0
@@ -95,5 +100,5 @@ def run(verb: str, words: list[str]) -> int:
 
 def fail(message: str, code: int) -> int:
     """Tells what went wrong in one line."""
-    print(f"vaescope: {' '.join(message.split())}", file=sys.stderr)
+    tell(f"vaescope: {' '.join(message.split())}")
     return code

@@ -4,22 +4,17 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaescope.cli.options import Parser, report
 from vaescope.data.sources import NAMED, find
 from vaescope.errors import UsageError
+from vaescope.terminal import say
 
 if TYPE_CHECKING:
-    from vaescope.data.items import Source
     from vaescope.data.survey import Survey
     from vaescope.picks import Picks
-
-
-SHADE = 0.1
-"""Images are nearly black whose values are at most this share of the largest: bytes or 12 bits stored in 16."""
 
 
 def data(words: Sequence[str]) -> int:
@@ -67,11 +62,11 @@ def list_sets(as_json: bool) -> int:
         for s in NAMED.values()
     ]
     if as_json:
-        print(json.dumps(rows))
+        say(json.dumps(rows))
         return 0
     for s in NAMED.values():
         size = "x".join(map(str, s.shape))
-        print(f"{s.name:<15} {sum(s.counts):>7,} images of {size:<8}  {s.title} ({s.licence})")
+        say(f"{s.name:<15} {sum(s.counts):>7,} images of {size:<8}  {s.title} ({s.licence})")
     return 0
 
 
@@ -83,7 +78,7 @@ def fetch_set(name: str, root: Path) -> int:
     if name == "idx":
         raise UsageError("idx is the name for your own files: put them into a folder and set data.root to it")
     named = find(name)
-    print(named.shipped or fetch(named, root, report, Download()))
+    say(named.shipped or fetch(named, root, report, Download()))
     return 0
 
 
@@ -93,22 +88,22 @@ def check_set(name: str, root: Path, as_json: bool) -> int:
 
     found = describe(load(name, root, report, fetch_missing=False))
     if as_json:
-        print(json.dumps(found))
+        say(json.dumps(found))
         return 0
-    print(f"{found['name']}: images of {'x'.join(map(str, found['shape']))}, {len(found['classes'])} classes")
+    say(f"{found['name']}: images of {'x'.join(map(str, found['shape']))}, {len(found['classes'])} classes")
     for split, facts in found["splits"].items():
         low, high = facts["range"]
-        print(
+        say(
             f"  {split:<11} {facts['count']:>7,} images, greys {low} to {high}, mean {facts['mean']:.1f}, "
             f"std {facts['std']:.1f}, entropy of the binarised pixels {facts['entropy']:.3f} nats per image"
         )
         if facts["per_class"]:
             counts = zip(found["classes"], facts["per_class"], strict=True)
-            print("              " + ", ".join(f"{name} {count:,}" for name, count in counts))
+            say("              " + ", ".join(f"{name} {count:,}" for name, count in counts))
     if found["factors"]:
         sizes = ", ".join(f"{name} {size}" for name, size in found["factors"].items())
-        print(f"  factors     {sizes}")
-    print("  duplicates  " + ", ".join(f"{pair} {count}" for pair, count in found["duplicates"].items()))
+        say(f"  factors     {sizes}")
+    say("  duplicates  " + ", ".join(f"{pair} {count}" for pair, count in found["duplicates"].items()))
     return 0
 
 
@@ -129,7 +124,7 @@ def check_place(where: str, as_json: bool) -> int:
 def check_own(where: str, as_json: bool) -> int:
     """Prints what the user's own images are, and what would be done with them."""
     from vaescope.data.own import open_source
-    from vaescope.data.survey import survey
+    from vaescope.data.survey import survey, trouble
     from vaescope.picks import pick
     from vaescope.progress import Download
 
@@ -139,9 +134,9 @@ def check_own(where: str, as_json: bool) -> int:
     wrong = trouble(source, found)
     command = f"vaescope train --data {shlex.quote(where)}{' --skip-bad' if found.bad else ''}"
     if as_json:
-        print(json.dumps(record(found) | {"picked": picks and picks.keys, "trouble": wrong}))
+        say(json.dumps(record(found) | {"picked": picks and picks.keys, "trouble": wrong}))
     else:
-        print(
+        say(
             "\n".join(
                 [
                     *table(found),
@@ -150,31 +145,19 @@ def check_own(where: str, as_json: bool) -> int:
                 ]
             )
         )
-        print("\n".join(["", *wrong]) if wrong else "", end="\n" if wrong else "")
+        if wrong:
+            say("\n".join(["", *wrong]))
     return 2 if found.bad or wrong else 0
-
-
-def trouble(source: "Source", found: "Survey") -> list[str]:
-    """Why images cannot be trained on, apart from those that cannot be read."""
-    few = "at least 3 different images are needed, one each to train, to validate and to test: add more"
-    lines = [few] if found.sizes.total() - found.duplicates < 3 else []
-    for check in (found.check, lambda: source.learned):
-        try:
-            check()
-        except UsageError as error:
-            lines.append(str(error))
-    return lines
 
 
 def record(found: "Survey") -> dict[str, Any]:
     """A survey as what JSON can hold."""
-    plain = asdict(found)
     named = {
         "sizes": {f"{height}x{width}": count for (height, width), count in found.sizes.items()},
         "parts": {part or "": count for part, count in found.parts.items()},
         "shared": {"/".join(pair): count for pair, count in found.shared.items()},
     }
-    return plain | named
+    return vars(found) | named
 
 
 def table(found: "Survey", most: int = 10) -> list[str]:
@@ -200,7 +183,7 @@ def table(found: "Survey", most: int = 10) -> list[str]:
             "values",
             f"{low:.2f} to {high:.2f} of the largest"
             + (": black and white" if found.two_valued else "")
-            + (": nearly black, scale them up" if high <= SHADE else ""),
+            + (": nearly black, scale them up" if found.dark else ""),
         ),
         *row("classes", counts(found.classes)),
         *row("", f"{found.unlabelled:,} have no class" if found.unlabelled else ""),

@@ -1,6 +1,5 @@
 """``vaescope evaluate``, ``compare`` and ``report``: measure trained models, and tell what came of it."""
 
-import json
 import shutil
 import webbrowser
 from collections.abc import Sequence
@@ -9,7 +8,6 @@ from pathlib import Path
 
 from vaescope.card import update_card
 from vaescope.cli.options import Parser, output, positive, seed, writing
-from vaescope.cli.options import report as tell
 from vaescope.comparison import compare as side_by_side
 from vaescope.comparison import draw, write
 from vaescope.comparison.formats import FORMATS, WIDTH, record, text
@@ -23,6 +21,7 @@ from vaescope.metrics.subject import FULL, QUICK
 from vaescope.progress import Steps
 from vaescope.report import report_html
 from vaescope.run import Run
+from vaescope.terminal import as_json, say, tell
 
 
 def evaluate(words: Sequence[str]) -> int:
@@ -64,10 +63,10 @@ def evaluate(words: Sequence[str]) -> int:
         found = measure(run, names, effort, asked.seed, tell, progress, space, asked.against)
     update_card(run)
     if asked.json:
-        print(json.dumps(found.record(), ensure_ascii=False, indent=1))
+        say(as_json(found.record()))
     else:
-        print(table(found, names))
-        print(f"\n{asked.run / FILE}")
+        say(table(found, names))
+        say(f"\n{asked.run / FILE}")
     return 0
 
 
@@ -98,11 +97,11 @@ def compare(words: Sequence[str]) -> int:
                 raise UsageError("there are no curves to draw: the runs hold no metrics.jsonl with validations")
         written.append(asked.curves)
     if asked.json:
-        print(json.dumps(record(found), ensure_ascii=False, indent=1))
+        say(as_json(record(found)))
     elif asked.out is None:
-        print(text(found, max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))))
+        say(text(found, max(60, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))))
     for path in written if not asked.json else []:
-        print(path)
+        say(path)
     return 0
 
 
@@ -144,7 +143,7 @@ def report(words: Sequence[str]) -> int:
     out = output(asked.out or run.folder / "report.html", (".html",))
     with writing(out), atomic_file(out) as temporary:
         temporary.write_text(report_html(run), encoding="utf-8")
-    print(out)
+    say(out)
     if asked.open:
         webbrowser.open(out.resolve().as_uri())
     return 0

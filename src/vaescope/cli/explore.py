@@ -7,6 +7,7 @@ from pathlib import Path
 from vaescope.cli.options import Parser, output, positive, report, writing
 from vaescope.explorer import FILE, POINTS, write_explorer
 from vaescope.run import Run
+from vaescope.terminal import say
 
 
 def explore(words: Sequence[str]) -> int:
@@ -28,7 +29,7 @@ def explore(words: Sequence[str]) -> int:
     out = output(asked.out or run.folder / FILE, (".html",))
     with writing(out):
         write_explorer(run, out, asked.points, not asked.no_images, report=report)
-    print(out)
+    say(out)
     if asked.open:
         webbrowser.open(out.resolve().as_uri())
     return 0

@@ -17,6 +17,7 @@ from vaescope.models import greys
 from vaescope.progress import Download
 from vaescope.run import Run, Shown
 from vaescope.tables import Table
+from vaescope.terminal import say
 
 
 def sample(words: Sequence[str]) -> int:
@@ -41,9 +42,9 @@ def sample(words: Sequence[str]) -> int:
         else:
             of = "" if label is None else f" of {run.classes[label]}"
             title = f"{asked.n} samples{of} at temperature {asked.temperature:g}"
-            footer = f"run {run.folder.name} · step {run.step:,} · seed {asked.seed}"
+            footer = f"run {run.name} · step {run.step:,} · seed {asked.seed}"
             tiles.samples(out, images, title=title, footer=footer)
-    print(out)
+    say(out)
     return 0
 
 
@@ -65,9 +66,9 @@ def reconstruct(words: Sequence[str]) -> int:
             out,
             *map(np.concatenate, zip(*pairs, strict=True)),
             title=f"Originals over reconstructions, {asked.images or 'test images'}",
-            footer=f"run {run.folder.name} · step {run.step:,}",
+            footer=f"run {run.name} · step {run.step:,}",
         )
-    print(out)
+    say(out)
     return 0
 
 
@@ -115,7 +116,7 @@ def encode(words: Sequence[str]) -> int:
                 columns["class"] = [part.classes[label] if label >= 0 else "" for label in part.labels.tolist()]
             table.add(columns)
             done += count
-    print(out.path)
+    say(out.path)
     return 0
 
 
@@ -125,7 +126,7 @@ def figures(words: Sequence[str]) -> int:
     made.add_argument("run", type=Path, help="the run folder")
     asked = made.parse_args(words)
     for path in Run.load(asked.run).redraw(report):
-        print(path)
+        say(path)
     return 0
 
 

@@ -1,15 +1,18 @@
 """What the verbs share: parsers whose errors are one line, and reports on standard error."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from vaescope.errors import UsageError
+from vaescope.terminal import tell
 
 N = TypeVar("N", int, float)
+
+report = tell
+"""Tells what is being done, as every verb does."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,11 +30,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises."""
         raise UsageError(f"{message}; see {self.prog} --help")
-
-
-def report(message: str) -> None:
-    """Tells in one line what is being done, on standard error, which leaves standard output to results."""
-    print(message, file=sys.stderr, flush=True)
 
 
 def positive(text: str) -> int:

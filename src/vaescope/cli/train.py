@@ -14,6 +14,7 @@ from vaescope.migration import migrate as bring_up_to_date
 from vaescope.progress import Download, display
 from vaescope.request import understood
 from vaescope.summary import describe
+from vaescope.terminal import say
 from vaescope.training import Observer, State
 
 
@@ -28,7 +29,7 @@ def train(words: Sequence[str]) -> int:
     finally:
         stop.disarm()
         shown.close()
-    print(json.dumps(summary.record()) if asked.json else describe(summary))
+    say(json.dumps(summary.record()) if asked.json else describe(summary))
     return stop.exit_code if summary.outcome == "interrupted" else 0
 
 
@@ -107,5 +108,5 @@ def migrate(words: Sequence[str]) -> int:
     made.add_argument("run", type=Path, help="the run folder")
     folder = made.parse_args(words).run
     count = bring_up_to_date(folder, report)
-    print(f"{folder}: {count} checkpoints brought up to date" if count else f"{folder} is up to date")
+    say(f"{folder}: {count} checkpoints brought up to date" if count else f"{folder} is up to date")
     return 0

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vaescope.cli.options import Parser, report, writing
+from vaescope.terminal import say
 
 
 def export(words: Sequence[str]) -> int:
@@ -34,7 +35,7 @@ def export(words: Sequence[str]) -> int:
     report(f"compared with the model on {left.images}")
     for path, differences in zip(left.files, left.differences, strict=True):
         far = ", ".join(f"{name} {difference:.1e}" for name, difference in differences.items())
-        print(f"{path}  largest difference: {far}")
+        say(f"{path}  largest difference: {far}")
     return 0
 
 
@@ -54,7 +55,7 @@ def push(words: Sequence[str]) -> int:
     asked = made.parse_args(words)
     from vaescope.hub import push as push_run
 
-    print(push_run(asked.run, asked.repository, asked.private, asked.message, report=report))
+    say(push_run(asked.run, asked.repository, asked.private, asked.message, report=report))
     return 0
 
 
@@ -73,5 +74,5 @@ def pull(words: Sequence[str]) -> int:
 
     out = asked.out or Path("runs") / asked.repository.rsplit("/", 1)[-1]
     with writing(out):
-        print(pull_run(asked.repository, out, report=report).folder)
+        say(pull_run(asked.repository, out, report=report).folder)
     return 0

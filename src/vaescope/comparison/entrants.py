@@ -15,7 +15,6 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from vaescope.config import load_yaml
-from vaescope.data.own.folder import printable
 from vaescope.data.sources import NAMED
 from vaescope.data.targets import ONCE, TARGETS
 from vaescope.errors import UsageError
@@ -24,6 +23,7 @@ from vaescope.metrics.bound import NATS
 from vaescope.metrics.score import Score
 from vaescope.metrics.shown import in_words
 from vaescope.observers import read_lines
+from vaescope.terminal import printable
 
 LOG = "metrics.jsonl"
 
@@ -171,7 +171,7 @@ def logged(folder: Path, config: Mapping[str, str], lines: Lines) -> Evaluation:
     name = config.get("data.name", "")
     data = NAMED[name].title if name in NAMED else ""
     measured = Measured("full", 0, 0.0, scores, group="Likelihood")
-    return Evaluation(folder.name, int(found[-1]["step"]), "", data, "", {"elbo": measured})
+    return Evaluation(printable(folder.resolve().name), int(found[-1]["step"]), "", data, "", {"elbo": measured})
 
 
 def _logged(line: Mapping[str, Any], how: str) -> Iterator[Score]:

@@ -3,12 +3,14 @@
 import csv
 import io
 import math
+import shlex
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from vaescope.files import atomic_file
 from vaescope.metrics.bound import NATS
 from vaescope.metrics.score import Score
 from vaescope.pages import Html, escape, figure, muted, page, section, strong, table
+from vaescope.terminal import printable
 
 MARKS = {"best": "*", "alike": "≈", "worse": "", "": ""}
 """What stands behind a number."""
@@ -116,7 +119,8 @@ def _sources(found: Comparison) -> Iterator[str]:
     logged = [entrant for column in found.columns for entrant in column.entrants if entrant.logged]
     if logged:
         known = ", ".join(entrant.title for entrant in logged)
-        yield f"{known}: what training wrote at its end; `vaescope evaluate {logged[0].folder}` measures the rest"
+        command = f"vaescope evaluate {shlex.quote(printable(str(logged[0].folder)))}"
+        yield f"{known}: what training wrote at its end; `{command}` measures the rest"
     several = [column for column in found.columns if column.seeds > 1]
     for column in several:
         runs = ", ".join(entrant.title for entrant in column.entrants)
@@ -293,7 +297,7 @@ def markdown(found: Comparison, picture: Path | None = None) -> str:
             cells([plain(key), *(plain(value) or "–" for value in each)]) for key, each in found.config.items()
         )
     out += "\n" + "".join(f"- {plain(note.replace('* best', 'bold: best'))}\n" for note in notes(found))
-    return out + (f"\n![Validation curves of the runs]({picture.name})\n" if picture else "")
+    return out + (f"\n![Validation curves of the runs]({quote(picture.name)})\n" if picture else "")
 
 
 # A page

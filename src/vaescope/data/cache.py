@@ -37,6 +37,7 @@ from vaescope.data.pixels import Form, decode
 from vaescope.data.rows import Mapped
 from vaescope.errors import UsageError
 from vaescope.files import atomic_folder, cache_folder
+from vaescope.foreign import explained, read_array
 
 FORMAT = 1
 BLOCK, BLOCKS = 256 << 10, 256
@@ -310,17 +311,13 @@ def open_entry(folder: Path) -> ImageSet:
     Raises:
         UsageError: If it is no entry.
     """
-    try:
+    with explained(f"{folder} is no entry of the cache, or damaged", "delete it to decode anew"):
         facts: dict[str, Any] = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
         _check_hashes(folder, facts)
         form = Form(**facts["form"])
-        train, validation, test = (_split(folder, part, form) for part in PARTS)
-        return ImageSet("images", str(facts["title"]), tuple(map(str, facts["classes"])), train, validation, test)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(
-            f"{folder} is no entry of the cache, or damaged ({reason}): delete it to decode anew"
-        ) from None
+        classes = tuple(map(str, facts["classes"]))
+        train, validation, test = (_split(folder, part, form, len(classes)) for part in PARTS)
+        return ImageSet("images", str(facts["title"]), classes, train, validation, test)
 
 
 def _check_hashes(folder: Path, facts: dict[str, Any]) -> None:
@@ -333,12 +330,19 @@ def _check_hashes(folder: Path, facts: dict[str, Any]) -> None:
             raise ValueError(f"{name} is not as it was written")
 
 
-def _split(folder: Path, part: Part, form: Form) -> Split:
+def _split(folder: Path, part: Part, form: Form, classes: int) -> Split:
     path, labels = folder / f"{part}.npy", folder / f"{part}.labels.npy"
     images = Mapped(path)
     if images.shape[1:] != (form.channels, form.height, form.width) or images.bits != form.bits:
         raise ValueError(f"{path} holds other images than entry.json says")
-    known = torch.from_numpy(np.load(labels, allow_pickle=False)) if labels.exists() else None
-    if known is not None and known.shape != (len(images),):
-        raise ValueError(f"{labels} holds other labels than one for each image")
+    known = _labels(labels, len(images), classes) if labels.exists() else None
     return Split(images, known, folder / f"{part}.names")
+
+
+def _labels(path: Path, images: int, classes: int) -> torch.Tensor:
+    """The labels of a split, -1 where there is none."""
+    with path.open("rb") as file:
+        known = read_array(file, path.stat().st_size)
+    if known.shape != (images,) or known.dtype != np.int64 or not -1 <= known.min() <= known.max() < classes:
+        raise ValueError(f"{path} holds other labels than one for each image")
+    return torch.from_numpy(known)

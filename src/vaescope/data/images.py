@@ -25,6 +25,8 @@ from vaescope.data.rows import Rows, chunks
 from vaescope.data.sources import FILE_NAMES, NamedSet, find
 from vaescope.data.targets import irreducible_entropy, level_counts
 from vaescope.errors import UsageError
+from vaescope.foreign import explained
+from vaescope.terminal import printable
 
 MOST_CLASSES = 9_999
 """The largest label that is taken for one."""
@@ -63,8 +65,11 @@ class Split:
         """What the images are called, in their order; nothing where they are only numbers."""
         if self.called is not None:
             wanted = set(range(len(self)) if self.lines is None else self.lines.tolist())
-            with self.called.open(encoding="utf-8") as lines:
-                yield from (json.loads(line) for k, line in enumerate(lines) if k in wanted)
+            with (
+                explained(f"{self.called} is damaged", "delete its folder to decode anew"),
+                self.called.open(encoding="utf-8") as lines,
+            ):
+                yield from (printable(json.loads(line)) for k, line in enumerate(lines) if k in wanted)
 
     def some(self, mask: Tensor) -> "Split":
         """The images at which a mask, with shape (N,), is true, in their order."""

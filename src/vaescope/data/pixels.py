@@ -61,6 +61,9 @@ Fit = Literal["crop", "pad", "stretch", "exact"]
 MOST_PIXELS = 120_000_000
 """Pictures that promise more are refused before they are decoded. Telephones take up to 108 million."""
 
+LARGE, DENSEST = 1 << 24, 100
+"""Of more pixels than this, a file of ones that are seen has more than a byte for every hundred; else it is a bomb."""
+
 KINDS = {
     "1": ("L", "black and white"),
     "L": ("L", "grey"),
@@ -200,11 +203,12 @@ def _opened(content: Path | bytes, name: str) -> Iterator["Image.Image"]:
 
     with _stream(content, name) as stream, quiet("PIL.TiffImagePlugin"):
         try:
-            if not stream.read(1):
+            if not (size := stream.seek(0, io.SEEK_END)):
                 raise UsageError(f"{name} is empty, 0 bytes: copy it again, or leave it out")
+            stream.seek(0)
             _load_plugins()
             with Image.open(stream) as picture:
-                _check_header(picture, name)
+                _check_header(picture, name, size)
                 if picture.format == "PNG" and "exif" not in picture.info:
                     _find_late_exif(picture, stream)
                 yield picture
@@ -242,9 +246,15 @@ def _load_plugins() -> None:
         Image.init()
 
 
-def _check_header(picture: "Image.Image", name: str) -> None:
-    if picture.width * picture.height > MOST_PIXELS:
+def _check_header(picture: "Image.Image", name: str, size: int) -> None:
+    pixels = picture.width * picture.height
+    if pixels > MOST_PIXELS:
         raise _bomb(name, f"{picture.height} x {picture.width}")
+    if pixels > max(LARGE, DENSEST * size):
+        raise UsageError(
+            f"{name} promises {picture.height} x {picture.width} pixels in {size:,} bytes, which can only be a "
+            "blank: scale it down, or leave it out"
+        )
     if picture.format == "EPS":  # Pillow would start Ghostscript, and this is a program, not a picture
         raise UsageError(f"{name} is an EPS file, which has no pixels: save it as PNG")
     if picture.mode == "F":

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaescope.foreign import explained
+
 RELEASE = 32 << 20
 """So many bytes are mapped between two times that pages are given back."""
 
@@ -33,7 +35,8 @@ class Mapped:
 
     def __init__(self, path: Path, kept: np.ndarray | None = None) -> None:
         self.path, self.kept = path, kept
-        self._array: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
+        with explained(f"{path} is a damaged array file", "delete its folder to decode anew"):
+            self._array: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
         self._read, self._lock = 0, threading.Lock()
 
     def __len__(self) -> int:

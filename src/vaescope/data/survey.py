@@ -32,6 +32,9 @@ SAMPLE = 300
 """So many images, and less than twice as many, are decoded for their values in any case. Neighbours in a folder are
 alike, so they are taken at equal distances."""
 
+SHADE = 0.1
+"""Images are nearly black whose values are at most this share of the largest: bytes or 12 bits stored in 16."""
+
 Key = TypeVar("Key")
 
 
@@ -89,6 +92,11 @@ class Survey:
             )
 
     @property
+    def dark(self) -> bool:
+        """Whether all images are nearly black."""
+        return self.extremes[1] <= SHADE
+
+    @property
     def common_size(self) -> tuple[int, int]:
         """The height and width that all images have.
 
@@ -110,6 +118,23 @@ class Survey:
         over white, unless an alpha channel is asked for."""
         most = max(self.channels, default=1)
         return most if set(self.modes) == {"array"} else 3 if most >= 3 else 1
+
+
+def trouble(source: Source, found: Survey) -> list[str]:
+    """Why images cannot be trained on, apart from those that cannot be read.
+
+    Args:
+        source: The images.
+        found: What a deep survey found of them.
+    """
+    few = "at least 3 different images are needed, one each to train, to validate and to test: add more"
+    lines = [few] if found.sizes.total() - found.duplicates < 3 else []
+    for check in (found.check, lambda: source.learned):
+        try:
+            check()
+        except UsageError as error:
+            lines.append(str(error))
+    return lines
 
 
 class Found(NamedTuple):

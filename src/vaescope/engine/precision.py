@@ -84,6 +84,11 @@ def capability() -> dict[str, float]:
     return known[here]
 
 
+def remembered() -> dict[str, float] | None:
+    """What was measured on this machine before, if it was."""
+    return _read(cache_folder() / "precision.json").get(machine())
+
+
 @cache
 def _measured_here(here: str) -> dict[str, float]:
     """What is measured on a machine, once in a process."""

@@ -10,6 +10,7 @@ Images come as arrays with shape (..., C, H, W), in [0, 1] or as bytes, and leav
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,18 +153,27 @@ def wrapped(text: str, size: int, width: int, bold: bool = False) -> list[str]:
 
 def _pieces(word: str, size: int, width: int, bold: bool) -> list[str]:
     """A word, cut where it is wider than a whole line."""
-    for cut in range(len(word), 1, -1):
-        if text_width(word[:cut], size, bold) <= width:
-            return [word[:cut], *(_pieces(word[cut:], size, width, bold) if word[cut:] else [])]
-    return [word[:1], *(_pieces(word[1:], size, width, bold) if word[1:] else [])]
+    pieces = []
+    while word:
+        cut = max(1, _fitting(word, size, width, bold))
+        pieces.append(word[:cut])
+        word = word[cut:]
+    return pieces
 
 
 def shortened(name: str, size: int, width: int, bold: bool = False) -> str:
     """A name that is at most ``width`` pixels wide, cut where it is longer."""
-    if text_width(name, size, bold) <= width:
+    if len(name) <= width and text_width(name, size, bold) <= width:
         return name
-    fits = (name[:n].rstrip() + "…" for n in range(len(name) - 1, 0, -1))
-    return next((short for short in fits if text_width(short, size, bold) <= width), "…")
+    room = width - text_width("…", size, bold)
+    return name[: _fitting(name, size, room, bold)].rstrip() + "…"
+
+
+def _fitting(text: str, size: int, width: int, bold: bool) -> int:
+    """How many letters of a text are at most ``width`` pixels wide. What a pixel is too narrow for is not measured, so
+    a name of any length takes no longer than one that fills the line."""
+    counts = range(1, min(len(text), max(0, width)) + 1)
+    return bisect_right(counts, width, key=lambda count: text_width(text[:count], size, bold))
 
 
 @cache

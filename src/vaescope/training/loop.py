@@ -7,7 +7,6 @@ change it, so the losses are the same to the last bit with and without it.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from vaescope.clock import Clock
 from vaescope.conditional import Conditional
 from vaescope.data.batches import Batches
 from vaescope.data.examples import Examples
@@ -461,7 +461,7 @@ def _fit(
     state.model.train()
     state.prepare()
     state.sound = state.step
-    begun = time.perf_counter() - state.seconds
+    clock = Clock(state.seconds)
     if state.batches.device.type == "cuda" and 4 * len(validation) * state.pixels <= MOST_THERE:
         validation = validation.to(state.batches.device)
     for observer in observers:
@@ -475,7 +475,7 @@ def _fit(
         terms = state.advance()
         if state.step == 1:
             check_gradients(state.model)
-        state.seconds = time.perf_counter() - begun
+        state.seconds = clock()
         due = state.step % settings.checkpoint_every == 0
         seen += [terms] if state.late else []
         look = due or state.step % settings.log_every == 0 or state.step in (1, state.total)
@@ -487,7 +487,7 @@ def _fit(
             observer.stepped(state, terms)
         if state.step % validate_every == 0 or state.step == state.total:
             validate(state, validation, observers)
-        state.seconds = time.perf_counter() - begun
+        state.seconds = clock()
         if due and state.step < state.total:
             keep(state, observers)
         if interrupted() and state.step < state.total and state.stale < patience:

@@ -5,7 +5,6 @@ The arrays of an ``.npz`` are told apart by their names, in which upper case doe
 ``test_labels`` ... or the split alone, ``train``.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,6 @@ from vaescope.data.own.stored import Stored, in_memory, open_npy, open_npz
 from vaescope.errors import UsageError
 
 IMAGES = ("images", "image", "x", "data", "imgs", "img", "")
-LARGEST = 1 << 30
-"""The bytes of labels, at most. Longer ones are none, and they are read as a whole."""
-
 LABELS = ("labels", "label", "y", "targets", "target")
 
 
@@ -132,7 +128,7 @@ def _only(stored: Mapping[str, Stored], path: Path) -> dict[Part | None, str]:
 
 def _few(stored: Stored) -> Array:
     """Labels, which are read as a whole."""
-    if len(stored.shape) == 0 or stored.dtype.kind == "O" or stored.dtype.itemsize * math.prod(stored.shape) > LARGEST:
+    if len(stored.shape) == 0 or stored.dtype.kind == "O":
         raise UsageError(f"{stored.name} is not a list of labels: expected integers or names; {WITHOUT}")
     return stored.whole()
 

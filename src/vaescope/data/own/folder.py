@@ -8,7 +8,6 @@
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -20,11 +19,10 @@ from vaescope.data.own.labels import alone
 from vaescope.data.own.parts import PARTS, meant
 from vaescope.data.own.remembered import digests, hasher
 from vaescope.errors import UsageError
+from vaescope.terminal import printable
 
 NAMED_ONLY = {"BUFR", "GRIB", "HDF5", "MPEG"}
 """Formats that Pillow tells by name, but can not decode."""
-
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Folder(Source):
@@ -93,16 +91,6 @@ def files_below(root: Path) -> list[str]:
 def picture_endings() -> frozenset[str]:
     """The endings of the files that Pillow decodes, such as ``.png``."""
     return _endings()
-
-
-def printable(name: str) -> str:
-    """A name in which bytes that are no text, and characters that would steer a terminal, are written out."""
-    return UNPRINTABLE.sub(lambda found: _written_out(ord(found[0])), name)
-
-
-def _written_out(code: int) -> str:
-    byte = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code  # which Python has put there for a byte
-    return f"\\x{byte:02x}" if byte < 256 else f"\\u{byte:04x}"
 
 
 @cache

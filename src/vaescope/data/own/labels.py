@@ -6,6 +6,7 @@ import numpy as np
 
 from vaescope.data.idx import Array
 from vaescope.errors import UsageError
+from vaescope.foreign import explained
 
 Given = Array | Sequence[int | str | None]
 """Integers with shape (N,) or (N, 1), of which -1 stands for unknown, or names, of which None does."""
@@ -63,7 +64,8 @@ def _column(labels: Given, where: object) -> Array:
     if column.dtype.kind == "O":
         column = _from_objects(column, where)
     if column.dtype.kind in "SU":
-        column = column.astype(str).astype(object)
+        with explained(f"{where} has labels that are no text", WITHOUT):
+            column = column.astype(str).astype(object)
     if column.dtype.kind not in "biuO":
         raise UsageError(f"{where} has labels of type {column.dtype}: expected integers or names; {WITHOUT}")
     return column if column.dtype.kind == "O" else _numbers(column, where)

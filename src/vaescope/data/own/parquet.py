@@ -12,12 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from vaescope.data.items import Part
-from vaescope.data.own.folder import printable
 from vaescope.data.own.labels import WITHOUT
 from vaescope.data.own.parts import PARTS, rank
 from vaescope.data.own.pieces import Piece, Pieces, digest_files
 from vaescope.data.own.remembered import remembering
 from vaescope.errors import UsageError
+from vaescope.foreign import BROKEN, one_line
+from vaescope.terminal import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,8 +106,10 @@ def _open(path: Path) -> Iterator[Any]:
     try:
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{path} is a damaged parquet file: {' '.join(str(error).split())}") from None
+    except UsageError:
+        raise
+    except (pa.ArrowException, *BROKEN) as error:
+        raise UsageError(f"{path} is a damaged parquet file: {one_line(error)}") from None
 
 
 def _image_column(schema: "pa.Schema", path: Path) -> str:

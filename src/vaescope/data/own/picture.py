@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vaescope.data.items import Item, Source
-from vaescope.data.own.folder import printable
 from vaescope.data.own.remembered import digests, hasher
 from vaescope.errors import UsageError
+from vaescope.terminal import printable
 
 
 class OnePicture(Source):

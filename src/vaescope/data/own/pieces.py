@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaescope.data.items import Content, Item, Part, Source
-from vaescope.data.own.folder import printable
 from vaescope.data.own.labels import WITHOUT, Given, alone, number
 from vaescope.data.own.parts import meant
 from vaescope.data.own.remembered import digests, hasher
 from vaescope.errors import UsageError
+from vaescope.terminal import printable
 
 
 @dataclass(frozen=True, eq=False)

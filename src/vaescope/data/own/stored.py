@@ -6,7 +6,6 @@ images. Nothing is ever unpickled.
 
 import math
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 
 from vaescope.data.idx import Array
 from vaescope.errors import UsageError
+from vaescope.foreign import BROKEN, PACKED, ROOM, one_line, read_header, size_of
 
 BLOCK = 1 << 22
 """So many bytes, or else one row, make a block."""
@@ -44,8 +44,16 @@ class Stored:
         return self.read(max(1, BLOCK // row))
 
     def whole(self) -> Array:
-        """All rows, for arrays that are small."""
-        return np.concatenate(list(self.blocks())) if len(self.shape) and self.shape[0] else np.empty(self.shape)
+        """All rows, for arrays that are small.
+
+        Raises:
+            UsageError: If it is not.
+        """
+        if self.dtype.hasobject:
+            raise UsageError(f"{self.name} holds Python objects, which are not read")
+        if (size := math.prod(self.shape) * self.dtype.itemsize) > ROOM:
+            raise UsageError(f"{self.name} promises {size:,} bytes: expected at most {ROOM:,}")
+        return np.concatenate(list(self.blocks())) if size else np.empty(self.shape, self.dtype)
 
 
 @contextmanager
@@ -55,10 +63,10 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except UsageError:
         raise
-    except (ValueError, EOFError, OSError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except BROKEN as error:
         if "object" in str(error).lower():
             raise UsageError(f"{path} holds Python objects: save an array of uint8, or of floats in [0, 1]") from None
-        raise UsageError(f"{path} is a damaged array file: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path} is a damaged array file: {one_line(error)}") from None
 
 
 def in_memory(array: Array, name: str) -> Stored:
@@ -92,31 +100,32 @@ def open_npz(path: Path) -> dict[str, Stored]:
 
 
 def _open_member(path: Path, archive: zipfile.ZipFile, member: str) -> Stored:
-    name = f"{path}: {member.removesuffix('.npy')}"
-    with archive.open(member) as stream:
-        shape, fortran, dtype = _header(stream)
+    name, info = f"{path}: {member.removesuffix('.npy')}", archive.getinfo(member)
+    with archive.open(info) as stream:
+        shape, fortran, dtype = read_header(stream)
     if dtype.hasobject:
         dtype = np.dtype(object)
+    else:
+        _check_size(shape, dtype, info, name)
 
     def read(rows: int) -> Iterator[Array]:
         if fortran and len(shape) > 1:
             raise UsageError(f"{name} is stored column by column: save numpy.ascontiguousarray(array)")
         with explained(path), zipfile.ZipFile(path) as archive, archive.open(member) as stream:
-            _header(stream)
+            read_header(stream)
             for start in range(0, shape[0], rows):
                 yield _read_rows(stream, (min(rows, shape[0] - start), *shape[1:]), dtype, name)
 
     return Stored(name, dtype, shape, read)
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """The shape, whether columns come first, and the type of an array in the npy format."""
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream)
-    raise ValueError(f"version {version[0]}.{version[1]} of the npy format is for tables, not for images")
+def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], info: zipfile.ZipInfo, name: str) -> None:
+    """Refuses an array of which not all is there, and one of whose rows each is a bomb: memory holds one at a time."""
+    if (missing := size_of(shape, dtype) - info.file_size) > 0:
+        raise UsageError(f"{name} is truncated: {missing:,} bytes are missing")
+    row, most = size_of(shape[1:], dtype), max(ROOM, PACKED * info.compress_size)
+    if row > most:
+        raise UsageError(f"{name} promises {row:,} bytes for a single image: at most {most:,} are read of such a file")
 
 
 def _read_rows(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> Array:

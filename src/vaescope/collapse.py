@@ -1,4 +1,4 @@
-"""The doctor: looks at the latents while a model trains, and says in plain words when they carry nothing.
+"""Collapse: looks at the latents while a model trains, and says in plain words when they carry nothing.
 
 A latent that a model with many of them leaves unused is no illness: at the optimum of the ELBO a latent that does not
 pay for its rate is given up, and the others stay. So unused latents are told as a number, and the warning is kept for
