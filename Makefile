@@ -1,6 +1,6 @@
 # Two commands do everything: `make train` and `make test`. Each makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help train data evaluate report explore bench web test test-all fuzz lint format clean
+.PHONY: help train data evaluate report explore bench web faults test test-all fuzz lint format clean
 
 PYTHON ?= python3
 CONFIG ?= configs/main.yaml
@@ -42,6 +42,9 @@ test-all: .venv/installed-dev ## run all tests, the slow ones too
 
 fuzz: .venv/installed-fuzz ## feed damaged files to every reader, ARGS="--minutes 30 --target npz" for some of it
 	nice -n 19 $(BIN)/python -m tests.fuzz $(ARGS)
+
+faults: .venv/installed-dev ## kill, starve and damage real runs, ARGS="errors damage signals" for more (docs/reliability.md)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: .venv/installed-dev ## check style and types
 	$(BIN)/ruff check .

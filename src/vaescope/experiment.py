@@ -290,8 +290,9 @@ def is_done(folder: Path) -> bool:
     """Whether a run came to its end: its test images have been scored, and then all was drawn and written. Of that the
     history tells, where there is one."""
     events = [line.get("event") for line in read_history(folder)]
-    scored = any(line["split"] == "test" for line in read_lines(folder / "metrics.jsonl"))
-    return scored and (folder / "model.safetensors").exists() and (not events or events[-1] in get_args(Outcome))
+    if not (folder / "model.safetensors").exists() or (events and events[-1] not in get_args(Outcome)):
+        return False
+    return any(line["split"] == "test" for line in read_lines(folder / "metrics.jsonl"))
 
 
 def check_longer(folder: Path, found: Path | None, state: State, patience: int | None) -> None:

@@ -431,6 +431,8 @@ class Run:
         scene = make_scene(self.config, self.folder, self.model, images, validation, self.step, self.loss)
         frames = read_arrays(self.folder / "frames.npz")
         lines = read_lines(self.folder / "metrics.jsonl")
+        if all(line["split"] == "test" for line in lines):
+            raise UsageError(f"{self.folder / 'metrics.jsonl'} holds no curve to draw: it is missing, or was cut off")
         return tuple(pictures.draw(scene, self.folder / "figures", lines, frames))
 
 

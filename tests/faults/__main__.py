@@ -17,6 +17,10 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # before to
 from tests.faults import damage, errors, kills, signals
 from tests.faults.scenarios import ALL, FULL, SHORT
 from tests.faults.sitting import warm
+from tests.faults.watch import why_not
+
+NOTHING = 77
+"""The exit code where nothing could be tested, as automake has it."""
 
 PARTS = ("kills", "errors", "damage", "signals")
 
@@ -35,6 +39,9 @@ def main() -> int:
     made.add_argument("--folder", type=Path, help="where to work; by default in the folder for temporary files")
     asked = made.parse_args()
     begun, wrong = time.monotonic(), 0
+    if reason := why_not():
+        print(f"nothing was tested: {reason}")
+        return NOTHING
     warm()
     with TemporaryDirectory(prefix="faults-", dir=asked.folder) as place:
         for part in asked.parts or ["kills"]:

@@ -57,7 +57,8 @@ def taken(path: Path, draw: random.Random) -> None:
 def swapped(path: Path, draw: random.Random) -> None:
     """Puts another file of the folder in its place."""
     others = [other for other in sorted(path.parent.iterdir()) if other.is_file() and other.name != path.name]
-    shutil.copyfile(draw.choice(others), path)
+    if others:
+        shutil.copyfile(draw.choice(others), path)
 
 
 HARMS: tuple[Harm, ...] = (cut, flipped, emptied, zeroed, taken, swapped)
