@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -325,3 +326,15 @@ def test_a_history_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     now = {"torch": "1.0", "threads": 2, "processor": None, "device": None, "numpy": None}
     assert moved(lines, now) == ["threads 4, now 2"]
     assert moved([], now) == []
+def test_only_the_main_thread_listens_for_signals(state: State) -> None:
+    def listens() -> int:
+        made = Interruption()
+        for told in (made.started, made.ended):
+            told(state)
+        made.disarm()
+        return len(made.handlers)
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert elsewhere.submit(listens).result() == 0
+
+

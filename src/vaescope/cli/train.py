@@ -84,8 +84,8 @@ class Interruption(Observer):
             self.handlers |= {number: signal.signal(number, self._note) for number in fresh}
 
     def _restore(self, *numbers: int) -> None:
-        for number in numbers:
-            signal.signal(number, self.handlers.pop(number, signal.getsignal(number)))
+        for number in [number for number in numbers if number in self.handlers]:
+            signal.signal(number, self.handlers.pop(number))
 
     def _note(self, number: int, frame: object) -> None:
         if self.signals and number == signal.SIGINT:
