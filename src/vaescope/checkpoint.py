@@ -35,7 +35,7 @@ from torch.optim import Optimizer
 from vaescope.data.batches import Batches
 from vaescope.data.fetch import Report, log
 from vaescope.engine import Precision
-from vaescope.errors import RunError, UsageError
+from vaescope.errors import RunError, UsageError, one_line
 from vaescope.files import atomic_file, atomic_folder
 from vaescope.foreign import explained
 from vaescope.training import State
@@ -156,7 +156,7 @@ def verify(path: Path) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, UsageError | PermissionError):
             raise
-        raise UsageError(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from None
+        raise UsageError(f"{path} is damaged ({one_line(error)})") from None
     if wrong:
         raise UsageError(f"{path} is damaged ({', '.join(sorted(wrong))[:200]} is not as it was written)")
 
@@ -218,7 +218,7 @@ def read_state(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, PermissionError):
             raise
-        raise UsageError(f"{path} is damaged ({STATE}: {' '.join(str(error).split())[:200]})") from None
+        raise UsageError(f"{path} is damaged ({STATE}: {one_line(error)})") from None
     return record
 
 
@@ -293,8 +293,8 @@ def _step(path: Path) -> int:
 
 def _unwritable(path: Path, error: Exception) -> RunError:
     full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-    reason = "the disk is full" if full else str(error)
-    return RunError(f"{path} was not written: {reason}; free some space and go on with --resume")
+    reason, mend = ("the disk is full", "free some space") if full else (one_line(error), "mend that")
+    return RunError(f"{path} was not written: {reason}; {mend}, then go on with --resume")
 
 
 def check_shapes(name: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

@@ -23,7 +23,7 @@ from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet
 from vaescope.data.rows import chunks
 from vaescope.data.targets import Target
-from vaescope.errors import RunError, UsageError
+from vaescope.errors import RunError, UsageError, one_line
 from vaescope.explorer import FILE, write_explorer
 from vaescope.families import PixelLevels
 from vaescope.files import alone, atomic_file, atomic_folder, remove_leftovers
@@ -32,7 +32,7 @@ from vaescope.metrics import Bound, accuracy, bits_per_dim, examine, negative_el
 from vaescope.models import VAE, SemiVAE
 from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
-from vaescope.run import FORMAT, Origin, Run, machine, make_scene, one_line, validation_examples
+from vaescope.run import FORMAT, Origin, Run, machine, make_scene, validation_examples
 from vaescope.streams import stream
 from vaescope.summary import Summary
 from vaescope.training import (
@@ -332,14 +332,14 @@ def keep_config(folder: Path, text: str) -> dict[str, tuple[Any, Any]]:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turns what torch says of settings that it cannot take into one line."""
+def built(what: str) -> Iterator[None]:
+    """Turns what torch says of settings with which something cannot be built into one line."""
     try:
         yield
     except (TypeError, ValueError, RuntimeError, MemoryError) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"{what}: {one_line(error)}") from None
+        raise UsageError(f"{what} cannot be built: {one_line(error)}") from None
 
 
 def begin(settings: Config, images: ImageSet, device: torch.device, report: Report = log) -> State:
@@ -352,7 +352,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device, report: Repo
         report: Is told in one line what cannot be made fast.
     """
     torch.manual_seed(stream(settings.seed, "weights"))
-    with explained("the model cannot be built"):
+    with built("the model"):
         model = settings.model(images.shape, images.labelled)
     check_likelihood(model, settings.data.target, settings.data.targets)
     settings.objective.check(model)
@@ -376,7 +376,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device, report: Repo
     total = trainer.total(batches.steps_per_epoch)
     check_schedules(settings, total)
     critic = make_critic(settings.objective, model, images)
-    with explained("the optimizer cannot be built"):
+    with built("the optimizer"):
         players = cast(settings, model, critic if critic is None else critic.to(device))
     torch.manual_seed(stream(settings.seed, "latents"))
     return State(model, settings.objective, players, batches, total, critic=critic, engine=engine, report=report)

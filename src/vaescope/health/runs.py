@@ -18,9 +18,9 @@ from vaescope.data.images import OWN as IDX
 from vaescope.data.images import ImageSet
 from vaescope.data.sources import NAMED
 from vaescope.engine import processor
-from vaescope.errors import UsageError
+from vaescope.errors import UsageError, one_line
 from vaescope.files import alone
-from vaescope.health.finding import Check, Finding, fault, note, ok, one_line, size, warning
+from vaescope.health.finding import Check, Finding, fault, note, ok, size, warning
 from vaescope.health.lines import Lines, metrics
 from vaescope.health.machine import room
 from vaescope.history import DECISIVE, moved, read_history
