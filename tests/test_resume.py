@@ -248,8 +248,8 @@ def test_two_processes_do_not_train_one_run(run: Path, capsys: pytest.CaptureFix
 def test_leftovers_go_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / ".step-000010.abc.tmp" / "deep").mkdir(parents=True)
     (tmp_path / ".a.1-2.tmp.png").write_text("")
-    (tmp_path / ".export.xyz.old").mkdir()
-    kept = [tmp_path / name for name in (".lock", "a.tmp", "a.png", ".hidden")]
+    (tmp_path / ".export.abcd_123.old").mkdir()
+    kept = [tmp_path / name for name in (".lock", "a.tmp", "a.png", ".hidden", ".notes.old", ".my.tmp.txt")]
     for path in kept:
         path.write_text("")
     remove_leftovers(tmp_path)

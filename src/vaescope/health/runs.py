@@ -20,6 +20,7 @@ from vaescope.data.sources import NAMED
 from vaescope.engine import processor
 from vaescope.errors import UsageError, one_line
 from vaescope.files import alone
+from vaescope.files import leftovers as left_in
 from vaescope.health.finding import Check, Finding, fault, note, ok, size, warning
 from vaescope.health.lines import Lines, metrics
 from vaescope.health.machine import room
@@ -358,7 +359,7 @@ def versions(run: RunFolder) -> Iterator[Finding]:
 
 def leftovers(run: RunFolder) -> Iterator[Finding]:
     """What a process that was killed has left behind."""
-    found = [] if run.live else [*run.folder.rglob(".*.tmp*"), *run.folder.rglob(".*.old")]
+    found = [] if run.live else left_in(run.folder)
     if found:
         files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
         text = f"{len(found)} left behind by a crash, {size(sum(file.stat().st_size for file in files))}: "
