@@ -501,6 +501,14 @@ def test_a_run_that_is_whole(run_folder: Path) -> None:
     assert {f.text for f in found if f.check == "standing"} == {"finished at step 30 of 30"}
     assert any(f.text.endswith("those of training") for f in found if f.check == "data")
 
+def test_no_version_mends_a_checkpoint_that_is_damaged(run_folder: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    (max((run / "checkpoints").iterdir()) / "state.json").write_text("{}")
+    found = worst(next(look for look in run_checks(run) if look.name == "checkpoints")())
+    assert "it has no format" in found.text
+    assert "migrate" not in found.remedy
+
+
 
 def test_how_a_run_is_gone_on_with(run_folder: Path, tmp_path: Path) -> None:
     run = shutil.copytree(run_folder, tmp_path / "my run")

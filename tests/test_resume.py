@@ -194,6 +194,18 @@ def test_a_checkpoint_that_is_in_the_way_damaged_is_written_anew(state: State, t
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_named_almost_as_a_checkpoint_is_none(state: State, tmp_path: Path) -> None:
+    (path,) = saved(tmp_path, state, 10)
+    (tmp_path / "step-²").mkdir()
+    assert checkpoint.good(tmp_path) == path
+
+
+def test_damage_is_not_another_format(state: State, tmp_path: Path) -> None:
+    first, second = saved(tmp_path / "my checkpoint format", state, 10, 20)
+    damage(second / "state.json")
+    assert checkpoint.good(first.parent, lambda line: None) == first
+
+
 def test_the_hashes_are_those_of_sha256sum(state: State, tmp_path: Path) -> None:
     (path,) = saved(tmp_path, state, 10)
     lines = (path / "SHA256SUMS").read_text().splitlines()

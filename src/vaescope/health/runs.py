@@ -92,15 +92,15 @@ class RunFolder:
             return False
 
     @cached_property
-    def states(self) -> dict[int, str]:
+    def states(self) -> dict[int, UsageError | OSError | None]:
         """Its checkpoints by their steps, each with what is wrong with it, if anything is."""
         found = {}
         for path in checkpoint.all_of(self.folder / "checkpoints"):
             try:
                 checkpoint.verify(path)
-                found[int(path.name[5:])] = ""
+                found[checkpoint.step_of(path)] = None
             except (UsageError, OSError) as error:
-                found[int(path.name[5:])] = one_line(error)
+                found[checkpoint.step_of(path)] = error
         return dict(sorted(found.items()))
 
     @cached_property
@@ -111,7 +111,7 @@ class RunFolder:
     @property
     def newest_path(self) -> Path:
         """That checkpoint."""
-        return next(p for p in checkpoint.all_of(self.folder / "checkpoints") if int(p.name[5:]) == self.newest)
+        return next(p for p in checkpoint.all_of(self.folder / "checkpoints") if checkpoint.step_of(p) == self.newest)
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -222,8 +222,9 @@ def latents(run: RunFolder) -> Iterator[Finding]:
 def checkpoints(run: RunFolder) -> Iterator[Finding]:
     """Whether the checkpoints are as they were written."""
     good = [step for step, wrong in run.states.items() if not wrong]
-    for wrong in (wrong for wrong in run.states.values() if wrong):
-        if "format" in wrong:
+    for error in filter(None, run.states.values()):
+        wrong = one_line(error)
+        if isinstance(error, checkpoint.FormatError):
             yield warning(wrong, f"vaescope migrate {run.word}, or a newer vaescope if that does not read it")
         elif good:
             yield warning(wrong, f"delete it: --resume takes that of step {run.newest:,}")
