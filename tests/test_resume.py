@@ -21,7 +21,7 @@ from vaescope.data.batches import Batches
 from vaescope.data.images import ImageSet
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
-from vaescope.files import alone, remove_leftovers
+from vaescope.files import OLD, alone, remove_leftovers
 from vaescope.history import moved, note, read_history
 from vaescope.models import Flat
 from vaescope.nets import MLP
@@ -257,6 +257,27 @@ def test_two_processes_do_not_train_one_run(run: Path, capsys: pytest.CaptureFix
         pass
 
 
+def test_the_only_checkpoint_comes_back_if_replacing_it_was_cut_off(
+    run: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = (run / "checkpoints").iterdir()
+    place = path.with_name(f".{path.name}.abc.tmp")
+    place.mkdir()
+    path.rename(place / OLD)
+    (run / "model.safetensors").unlink()
+    assert main(["train", "--resume", str(run)]) == 0
+    assert "going on from step 30 of 30" in capsys.readouterr().err
+    assert (run / "model.safetensors").read_bytes() == (run_folder / "model.safetensors").read_bytes()
+
+
+def test_metrics_that_are_damaged_are_put_back(run: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damage(run / "metrics.jsonl")
+    (run / "metrics.jsonl").write_bytes(b"\0" * 9 + b"\n" + (run / "metrics.jsonl").read_bytes())
+    assert main(["train", "--resume", str(run)]) == 0
+    assert "metrics.jsonl is damaged" in capsys.readouterr().err
+    assert without_seconds(run) == without_seconds(run_folder)
+
+
 def test_leftovers_go_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / ".step-000010.abc.tmp" / "deep").mkdir(parents=True)
     (tmp_path / ".a.1-2.tmp.png").write_text("")
@@ -317,6 +338,18 @@ def test_the_signal_of_batch_systems_does_not_kill_before_training(stop: Interru
     assert stop.wanted()
 
 
+def test_only_the_main_thread_listens_for_signals(state: State) -> None:
+    def listens() -> int:
+        made = Interruption()
+        for told in (made.started, made.ended):
+            told(state)
+        made.disarm()
+        return len(made.handlers)
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert elsewhere.submit(listens).result() == 0
+
+
 def test_a_history_says_what_a_run_was_trained_with(run_folder: Path) -> None:
     begun, ended = read_history(run_folder)
     assert (begun["event"], ended["event"]) == ("begun", "finished")
@@ -338,15 +371,3 @@ def test_a_history_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     now = {"torch": "1.0", "threads": 2, "processor": None, "device": None, "numpy": None}
     assert moved(lines, now) == ["threads 4, now 2"]
     assert moved([], now) == []
-def test_only_the_main_thread_listens_for_signals(state: State) -> None:
-    def listens() -> int:
-        made = Interruption()
-        for told in (made.started, made.ended):
-            told(state)
-        made.disarm()
-        return len(made.handlers)
-
-    with ThreadPoolExecutor(1) as elsewhere:
-        assert elsewhere.submit(listens).result() == 0
-
-

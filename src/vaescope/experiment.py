@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from vaescope.errors import RunError, UsageError, one_line
 from vaescope.explorer import FILE, write_explorer
 from vaescope.families import PixelLevels
 from vaescope.files import alone, atomic_file, atomic_folder, remove_leftovers
-from vaescope.history import environment, moved, note, note_start, read_history
+from vaescope.history import concluded, environment, moved, note, note_start, read_history
 from vaescope.metrics import Bound, accuracy, bits_per_dim, examine, negative_elbo, of_labels
 from vaescope.models import VAE, SemiVAE
 from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
@@ -271,11 +271,11 @@ def go_on(folder: Path, keeper: Checkpointer, state: State, trainer: Trainer, re
     Raises:
         UsageError: If it is finished, or cannot be gone on with.
     """
+    remove_leftovers(folder)  # a checkpoint may come back by that
     found = checkpoint.good(keeper.folder, report)
-    done = is_done(folder)
+    done = is_done(folder, found, report)
     if done:
         check_longer(folder, found, state, trainer.patience)
-    remove_leftovers(folder)
     if found is None:
         report(f"{folder} holds no checkpoint yet: beginning anew")
         return "begun"
@@ -286,12 +286,26 @@ def go_on(folder: Path, keeper: Checkpointer, state: State, trainer: Trainer, re
     return "extended" if done else "resumed"
 
 
-def is_done(folder: Path) -> bool:
-    """Whether a run came to its end: its test images have been scored, and then all was drawn and written. Of that the
-    history tells, where there is one."""
-    events = [line.get("event") for line in read_history(folder)]
-    scored = any(line["split"] == "test" for line in read_lines(folder / "metrics.jsonl"))
-    return scored and (folder / "model.safetensors").exists() and (not events or events[-1] in get_args(Outcome))
+def is_done(folder: Path, found: Path | None, report: Report) -> bool:
+    """Whether a run came to its end: its test images have been scored, and then all was drawn and written.
+
+    Args:
+        folder: The run folder.
+        found: Its newest good checkpoint. It holds the metrics: if those in the folder are damaged, the run ends anew.
+        report: Is told of that.
+
+    Raises:
+        UsageError: If its metrics are damaged and there is no checkpoint.
+    """
+    try:
+        lines = read_lines(folder / "metrics.jsonl")
+    except UsageError as error:
+        if found is None:
+            raise
+        report(f"warning: {error}; it is put back to what {found} holds of it")
+        return False
+    scored = any(line["split"] == "test" for line in lines)
+    return scored and (folder / "model.safetensors").exists() and concluded(read_history(folder))
 
 
 def check_longer(folder: Path, found: Path | None, state: State, patience: int | None) -> None:

@@ -24,7 +24,7 @@ from vaescope.files import leftovers as left_in
 from vaescope.health.finding import Check, Finding, fault, note, ok, size, warning
 from vaescope.health.lines import Lines, metrics
 from vaescope.health.machine import room
-from vaescope.history import DECISIVE, moved, read_history
+from vaescope.history import DECISIVE, concluded, moved, read_history
 from vaescope.run import Run, read_arrays
 
 MARKS = ("config.yaml", "metrics.jsonl", "checkpoints", "history.jsonl")
@@ -94,7 +94,7 @@ class RunFolder:
     @cached_property
     def states(self) -> dict[int, UsageError | OSError | None]:
         """Its checkpoints by their steps, each with what is wrong with it, if anything is."""
-        found = {}
+        found: dict[int, UsageError | OSError | None] = {}
         for path in checkpoint.all_of(self.folder / "checkpoints"):
             try:
                 checkpoint.verify(path)
@@ -121,7 +121,8 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether it came to its end."""
-        return self.lines.scored and (self.folder / "model.safetensors").is_file()
+        whole = self.lines.scored and (self.folder / "model.safetensors").is_file()
+        return whole and concluded(read_history(self.folder))
 
     @property
     def command(self) -> str:
