@@ -428,6 +428,11 @@ def checkpoint_of_other_images(run: Path) -> None:
     seal(folder)
 
 
+def cut_off_while_drawn(run: Path) -> None:
+    history = run / "history.jsonl"
+    history.write_text("".join(history.read_text().splitlines(keepends=True)[:-1]))
+
+
 def picture_lost(run: Path) -> None:
     (run / "figures" / "samples.png").write_bytes(b"")
 
@@ -473,6 +478,7 @@ def data_gone(run: Path) -> None:
         (metrics_lost, "metrics", "warning", "there is no metrics.jsonl"),
         (checkpoint_flipped, "checkpoints", "warning", "model.safetensors is not as it was written"),
         (checkpoint_older, "checkpoints", "warning", "vaescope migrate"),
+        (cut_off_while_drawn, "standing", "note", "interrupted"),
         (checkpoint_of_other_images, "data", "fault", "but others"),
         (picture_lost, "figures", "note", "samples.png"),
         (frames_cut, "figures", "warning", "frames.npz cannot be read"),
@@ -493,6 +499,14 @@ def test_damage_to_a_run_is_found(
     ours = worst(f for f in found if f.check == check)
     assert (ours.level, text in ours.text) == (level, True), ours
     assert ours.level != "note" or ours.remedy
+
+
+def test_no_version_mends_a_checkpoint_that_is_damaged(run_folder: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    (max((run / "checkpoints").iterdir()) / "state.json").write_text("{}")
+    found = worst(next(look for look in run_checks(run) if look.name == "checkpoints")())
+    assert "it has no format" in found.text
+    assert "migrate" not in found.remedy
 
 
 def test_a_run_that_is_whole(run_folder: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from vaescope.data.batches import Batches
 from vaescope.data.images import ImageSet
 from vaescope.errors import UsageError
 from vaescope.experiment import begin
-from vaescope.files import alone, remove_leftovers
+from vaescope.files import OLD, alone, remove_leftovers
 from vaescope.history import moved, note, read_history
 from vaescope.models import Flat
 from vaescope.nets import MLP
@@ -198,6 +199,18 @@ def test_a_checkpoint_that_is_in_the_way_damaged_is_written_anew(state: State, t
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_named_almost_as_a_checkpoint_is_none(state: State, tmp_path: Path) -> None:
+    (path,) = saved(tmp_path, state, 10)
+    (tmp_path / "step-²").mkdir()
+    assert checkpoint.good(tmp_path) == path
+
+
+def test_damage_is_not_another_format(state: State, tmp_path: Path) -> None:
+    first, second = saved(tmp_path / "my checkpoint format", state, 10, 20)
+    damage(second / "state.json")
+    assert checkpoint.good(first.parent, lambda line: None) == first
+
+
 def test_the_hashes_are_those_of_sha256sum(state: State, tmp_path: Path) -> None:
     (path,) = saved(tmp_path, state, 10)
     lines = (path / "SHA256SUMS").read_text().splitlines()
@@ -268,11 +281,32 @@ def test_a_signal_interrupts_no_native_code_that_reads_or_writes() -> None:
     assert (read, stop.wanted()) == (1, True)
 
 
+def test_the_only_checkpoint_comes_back_if_replacing_it_was_cut_off(
+    run: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = (run / "checkpoints").iterdir()
+    place = path.with_name(f".{path.name}.abc.tmp")
+    place.mkdir()
+    path.rename(place / OLD)
+    (run / "model.safetensors").unlink()
+    assert main(["train", "--resume", str(run)]) == 0
+    assert "going on from step 30 of 30" in capsys.readouterr().err
+    assert (run / "model.safetensors").read_bytes() == (run_folder / "model.safetensors").read_bytes()
+
+
+def test_metrics_that_are_damaged_are_put_back(run: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damage(run / "metrics.jsonl")
+    (run / "metrics.jsonl").write_bytes(b"\0" * 9 + b"\n" + (run / "metrics.jsonl").read_bytes())
+    assert main(["train", "--resume", str(run)]) == 0
+    assert "metrics.jsonl is damaged" in capsys.readouterr().err
+    assert without_seconds(run) == without_seconds(run_folder)
+
+
 def test_leftovers_go_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / ".step-000010.abc.tmp" / "deep").mkdir(parents=True)
     (tmp_path / ".a.1-2.tmp.png").write_text("")
-    (tmp_path / ".export.xyz.old").mkdir()
-    kept = [tmp_path / name for name in (".lock", "a.tmp", "a.png", ".hidden")]
+    (tmp_path / ".export.abcd_123.old").mkdir()
+    kept = [tmp_path / name for name in (".lock", "a.tmp", "a.png", ".hidden", ".notes.old", ".my.tmp.txt")]
     for path in kept:
         path.write_text("")
     remove_leftovers(tmp_path)
@@ -326,6 +360,18 @@ def test_a_signal_ends_training_with_its_code(stop: Interruption, state: State, 
 def test_the_signal_of_batch_systems_does_not_kill_before_training(stop: Interruption) -> None:
     signal.raise_signal(BATCH)
     assert stop.wanted()
+
+
+def test_only_the_main_thread_listens_for_signals(state: State) -> None:
+    def listens() -> int:
+        made = Interruption()
+        for told in (made.started, made.ended):
+            told(state)
+        made.disarm()
+        return len(made.handlers)
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        assert elsewhere.submit(listens).result() == 0
 
 
 def test_a_history_says_what_a_run_was_trained_with(run_folder: Path) -> None:

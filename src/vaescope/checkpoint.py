@@ -35,13 +35,18 @@ from torch.optim import Optimizer
 from vaescope.data.batches import Batches
 from vaescope.data.fetch import Report, log
 from vaescope.engine import Precision
-from vaescope.errors import RunError, UsageError
+from vaescope.errors import RunError, UsageError, one_line
 from vaescope.files import atomic_file, atomic_folder
 from vaescope.foreign import explained
 from vaescope.training import State
 
 FORMAT = 2
 """Of a checkpoint. Those of format 1 have no hashes and no metrics: see :mod:`vaescope.migration`."""
+
+
+class FormatError(UsageError):
+    """A checkpoint that another version of vaescope wrote."""
+
 
 COUNTERS = ("step", "best", "best_step", "stale", "seconds", "first_loss", "easing", "back_offs")
 SUMS = "SHA256SUMS"
@@ -156,11 +161,12 @@ def verify(path: Path) -> None:
         path: The folder of the checkpoint.
 
     Raises:
-        UsageError: If it is of another format, a file is missing or damaged, or one is there that was not.
+        FormatError: If it is of another format.
+        UsageError: If a file is missing or damaged, or one is there that was not.
     """
     try:
         if (form := read_state(path)["format"]) != FORMAT:
-            raise UsageError(
+            raise FormatError(
                 f"{path} has checkpoint format {form}, but this version reads {FORMAT}: {other(path, form)}"
             )
         lines = (line.partition("  ") for line in (path / SUMS).read_text("utf-8").splitlines())
@@ -170,7 +176,7 @@ def verify(path: Path) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, UsageError | PermissionError):
             raise
-        raise UsageError(f"{path} is damaged ({' '.join(str(error).split())[:200]})") from None
+        raise UsageError(f"{path} is damaged ({one_line(error)})") from None
     if wrong:
         raise UsageError(f"{path} is damaged ({', '.join(sorted(wrong))[:200]} is not as it was written)")
 
@@ -202,15 +208,16 @@ def good(folder: Path, report: Report = log) -> Path | None:
         Its folder, or nothing if there is no checkpoint at all.
 
     Raises:
-        UsageError: If there are checkpoints, but none is good, or they are of another format.
+        FormatError: If the newest that is whole is of another format.
+        UsageError: If there are checkpoints, but none is good.
     """
-    found = sorted(all_of(folder), key=_step, reverse=True)
+    found = sorted(all_of(folder), key=step_of, reverse=True)
     for path in found:
         try:
             verify(path)
+        except FormatError:
+            raise
         except UsageError as error:
-            if "checkpoint format" in str(error):
-                raise
             report(f"warning: {error}: it is passed over")
         else:
             return path
@@ -232,7 +239,7 @@ def read_state(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, PermissionError):
             raise
-        raise UsageError(f"{path} is damaged ({STATE}: {' '.join(str(error).split())[:200]})") from None
+        raise UsageError(f"{path} is damaged ({STATE}: {one_line(error)})") from None
     return record
 
 
@@ -286,29 +293,30 @@ def check_images(path: Path, record: Mapping[str, Any], batches: Batches) -> Non
 
 def remove_after(folder: Path, step: int) -> None:
     """Deletes the checkpoints after a step: a run that goes on from there, as they are damaged, makes them anew."""
-    for path in [path for path in all_of(folder) if _step(path) > step]:
+    for path in [path for path in all_of(folder) if step_of(path) > step]:
         shutil.rmtree(path)
 
 
 def rotate(folder: Path, keep: int) -> None:
     """Deletes all checkpoints but the newest ``keep``."""
-    for old in sorted(all_of(folder), key=_step)[:-keep]:
+    for old in sorted(all_of(folder), key=step_of)[:-keep]:
         shutil.rmtree(old)
 
 
 def all_of(folder: Path) -> Iterator[Path]:
     """The folders of all checkpoints of a run, in no order."""
-    return (path for path in folder.glob("step-*") if path.name[5:].isdigit())
+    return (path for path in folder.glob("step-*") if path.name[5:].isdecimal())
 
 
-def _step(path: Path) -> int:
+def step_of(path: Path) -> int:
+    """The step of a checkpoint."""
     return int(path.name[5:])
 
 
 def _unwritable(path: Path, error: Exception) -> RunError:
     full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-    reason = "the disk is full" if full else str(error)
-    return RunError(f"{path} was not written: {reason}; free some space and go on with --resume")
+    reason, mend = ("the disk is full", "free some space") if full else (one_line(error), "mend that")
+    return RunError(f"{path} was not written: {reason}; {mend}, then go on with --resume")
 
 
 def check_shapes(name: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
@@ -318,7 +326,7 @@ def check_shapes(name: str, found: Mapping[str, Tensor], expected: Mapping[str, 
 
 
 def _number(name: str, value: object) -> object:
-    whole = name in ("step", "best_step", "stale")
+    whole = name in ("step", "best_step", "stale", "back_offs")
     known = isinstance(value, int if whole else int | float) and not (whole and value < 0)
     if not known and not (value is None and name == "first_loss"):
         raise TypeError(f"{name} is {value!r}")

@@ -31,6 +31,17 @@ class RunError(RuntimeError):
         super().__init__(bearable(message))
 
 
+def one_line(error: BaseException | str, most: int = 300) -> str:
+    """What an error says, in one line of a bearable length.
+
+    Args:
+        error: The error, or what it says.
+        most: Characters of it, at most.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else text[:most] + " ..."
+
+
 def bearable(text: str) -> str:
     """A text as one line, without its middle if it is long; what would steer a terminal is written out."""
     text = printable(re.sub("[\n\r\t\v\f]", " ", text))

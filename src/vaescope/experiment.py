@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,16 +23,16 @@ from vaescope.data.fetch import Progress, Report, log
 from vaescope.data.images import ImageSet
 from vaescope.data.rows import chunks
 from vaescope.data.targets import Target
-from vaescope.errors import RunError, UsageError
+from vaescope.errors import RunError, UsageError, one_line
 from vaescope.explorer import FILE, write_explorer
 from vaescope.families import PixelLevels
 from vaescope.files import alone, atomic_file, atomic_folder, remove_leftovers
-from vaescope.history import environment, moved, note, note_start, read_history
+from vaescope.history import concluded, environment, moved, note, note_start, read_history
 from vaescope.metrics import Bound, accuracy, bits_per_dim, examine, negative_elbo, of_labels
 from vaescope.models import VAE, SemiVAE
 from vaescope.objectives import Adversarial, Objective, Terms, schedules_of
 from vaescope.observers import Checkpointer, MetricsLog, Recorder, read_lines, write_lines
-from vaescope.run import FORMAT, Origin, Run, machine, make_scene, one_line, validation_examples
+from vaescope.run import FORMAT, Origin, Run, machine, make_scene, validation_examples
 from vaescope.streams import stream
 from vaescope.summary import Summary
 from vaescope.training import (
@@ -271,11 +271,11 @@ def go_on(folder: Path, keeper: Checkpointer, state: State, trainer: Trainer, re
     Raises:
         UsageError: If it is finished, or cannot be gone on with.
     """
+    remove_leftovers(folder)  # a checkpoint may come back by that
     found = checkpoint.good(keeper.folder, report)
-    done = is_done(folder)
+    done = is_done(folder, found, report)
     if done:
         check_longer(folder, found, state, trainer.patience)
-    remove_leftovers(folder)
     if found is None:
         report(f"{folder} holds no checkpoint yet: beginning anew")
         return "begun"
@@ -286,13 +286,26 @@ def go_on(folder: Path, keeper: Checkpointer, state: State, trainer: Trainer, re
     return "extended" if done else "resumed"
 
 
-def is_done(folder: Path) -> bool:
-    """Whether a run came to its end: its test images have been scored, and then all was drawn and written. Of that the
-    history tells, where there is one."""
-    events = [line.get("event") for line in read_history(folder)]
-    if not (folder / "model.safetensors").exists() or (events and events[-1] not in get_args(Outcome)):
+def is_done(folder: Path, found: Path | None, report: Report) -> bool:
+    """Whether a run came to its end: its test images have been scored, and then all was drawn and written.
+
+    Args:
+        folder: The run folder.
+        found: Its newest good checkpoint. It holds the metrics: if those in the folder are damaged, the run ends anew.
+        report: Is told of that.
+
+    Raises:
+        UsageError: If its metrics are damaged and there is no checkpoint.
+    """
+    try:
+        lines = read_lines(folder / "metrics.jsonl")
+    except UsageError as error:
+        if found is None:
+            raise
+        report(f"warning: {error}; it is put back to what {found} holds of it")
         return False
-    return any(line["split"] == "test" for line in read_lines(folder / "metrics.jsonl"))
+    scored = any(line["split"] == "test" for line in lines)
+    return scored and (folder / "model.safetensors").exists() and concluded(read_history(folder))
 
 
 def check_longer(folder: Path, found: Path | None, state: State, patience: int | None) -> None:
@@ -333,14 +346,14 @@ def keep_config(folder: Path, text: str) -> dict[str, tuple[Any, Any]]:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turns what torch says of settings that it cannot take into one line."""
+def built(what: str) -> Iterator[None]:
+    """Turns what torch says of settings with which something cannot be built into one line."""
     try:
         yield
     except (TypeError, ValueError, RuntimeError, MemoryError) as error:
         if isinstance(error, UsageError):
             raise
-        raise UsageError(f"{what}: {one_line(error)}") from None
+        raise UsageError(f"{what} cannot be built: {one_line(error)}") from None
 
 
 def begin(settings: Config, images: ImageSet, device: torch.device, report: Report = log) -> State:
@@ -353,7 +366,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device, report: Repo
         report: Is told in one line what cannot be made fast.
     """
     torch.manual_seed(stream(settings.seed, "weights"))
-    with explained("the model cannot be built"):
+    with built("the model"):
         model = settings.model(images.shape, images.labelled)
     check_likelihood(model, settings.data.target, settings.data.targets)
     settings.objective.check(model)
@@ -377,7 +390,7 @@ def begin(settings: Config, images: ImageSet, device: torch.device, report: Repo
     total = trainer.total(batches.steps_per_epoch)
     check_schedules(settings, total)
     critic = make_critic(settings.objective, model, images)
-    with explained("the optimizer cannot be built"):
+    with built("the optimizer"):
         players = cast(settings, model, critic if critic is None else critic.to(device))
     torch.manual_seed(stream(settings.seed, "latents"))
     return State(model, settings.objective, players, batches, total, critic=critic, engine=engine, report=report)

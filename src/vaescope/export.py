@@ -36,12 +36,12 @@ from vaescope.data.images import ImageSet
 from vaescope.data.sources import NAMED
 from vaescope.distributions import centre
 from vaescope.encoding import standard_deviation
-from vaescope.errors import RunError, UsageError
+from vaescope.errors import RunError, UsageError, one_line
 from vaescope.files import atomic_folder
 from vaescope.models import SemiVAE, aside
 from vaescope.models.greys import sample
 from vaescope.optional import hushed, needed
-from vaescope.run import Run, one_line
+from vaescope.run import Run
 
 Format = Literal["onnx", "torch"]
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch": ".pt2"}

@@ -11,6 +11,7 @@ locked. A process that is killed leaves it behind, and the lock goes; whoever wr
 import errno
 import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from vaescope.errors import UsageError
 
 OLD = ".old"
 """What a folder that is being replaced is called, in a temporary folder of its own."""
+
+LEFT = re.compile(r"\.[^.].*\.(\w+\.tmp|\w{8}\.old|\d+-\d+\.tmp(\.\w+)?)")
+"""The names of what is not whole yet. The last two are those of versions before checkpoints had hashes."""
 
 
 def cache_folder() -> Path:
@@ -125,7 +129,7 @@ def _remove_abandoned(left: Path) -> None:
     with _held(left) as mine:
         if not mine:
             return
-        path = left.with_name(left.name[1:].rpartition(".tmp")[0].rpartition(".")[0])
+        path = left.with_name(left.name[1:].rsplit(".", 2)[0])
         if (left / OLD).exists() and not path.exists():
             with suppress(OSError):
                 (left / OLD).rename(path)
@@ -166,17 +170,20 @@ def alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def leftovers(folder: Path) -> list[Path]:
+    """What is not whole yet anywhere below a folder: of processes that were killed, and of those that live."""
+    return sorted(path for path in folder.rglob(".*") if LEFT.fullmatch(path.name))
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes what processes that were killed had begun to write anywhere below a folder.
 
     Args:
         folder: The folder. What another process is writing stays, and what cannot be removed: it is in nobody's way.
     """
-    for path in sorted(folder.rglob(".*.tmp")):
-        _remove_abandoned(path)
-    for path in sorted([*folder.rglob(".*.tmp.*"), *folder.rglob(".*.old")]):  # as older versions called them
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
+    for path in leftovers(folder):
+        if path.is_dir() and not path.is_symlink():
+            _remove_abandoned(path)
         else:
             with suppress(OSError):
                 path.unlink()

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from safetensors import SafetensorError
 
-from vaescope.errors import RunError, UsageError
+from vaescope.errors import RunError, UsageError, one_line
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,12 +27,6 @@ BROKEN = (
 
 ROOM, PACKED = 256 << 20, 100
 """An archive may hold so many bytes, or so many times its own, before it is taken for a bomb."""
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, in one line of a bearable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) < 200 else text[:200] + " ..."
 
 
 @contextmanager

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from vaescope import __version__
 from vaescope.engine import processor
-from vaescope.training import State
+from vaescope.training import Outcome, State
 
 FILE = "history.jsonl"
 PACKAGES = ("numpy", "safetensors", "pillow", "jsonargparse", "zuko")
@@ -94,6 +94,12 @@ def _parsed(line: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def concluded(lines: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether what is told last is how training ended, which is told when all is drawn and written. Of a run without a
+    history, of an older version, that is taken for granted."""
+    return not lines or lines[-1].get("event") in get_args(Outcome)
 
 
 def moved(lines: Sequence[Mapping[str, Any]], now: Mapping[str, Any]) -> list[str]:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from vaescope.data.fetch import Report, log
-from vaescope.errors import RunError, UsageError
+from vaescope.errors import RunError, UsageError, one_line
 from vaescope.files import atomic_folder
 from vaescope.optional import hushed, needed
-from vaescope.run import Run, one_line
+from vaescope.run import Run
 
 NEEDED = ("config.yaml", "model.safetensors")
 """The files without which a run is none."""

@@ -42,7 +42,6 @@ from vaescope.data.pixels import Form
 from vaescope.data.targets import Target
 from vaescope.errors import UsageError
 from vaescope.foreign import explained
-from vaescope.foreign import one_line as one_line
 from vaescope.models import VAE, SemiVAE
 from vaescope.models.within import Within, check_sizes
 from vaescope.observers import read_lines

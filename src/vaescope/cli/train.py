@@ -86,8 +86,8 @@ class Interruption(Observer):
                 signal.siginterrupt(number, False)  # native code that writes a file does not always begin again itself
 
     def _restore(self, *numbers: int) -> None:
-        for number in numbers:
-            signal.signal(number, self.handlers.pop(number, signal.getsignal(number)))
+        for number in [number for number in numbers if number in self.handlers]:
+            signal.signal(number, self.handlers.pop(number))
 
     def _note(self, number: int, frame: object) -> None:
         if self.signals and number == signal.SIGINT:

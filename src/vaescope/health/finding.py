@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from vaescope.errors import one_line
+
 Level = Literal["ok", "note", "warning", "fault"]
 """From what is as it should be to what cannot work. A note is worth knowing, a warning may cost time or digits."""
 
@@ -73,12 +75,6 @@ def warning(text: str, remedy: str) -> Finding:
 def fault(text: str, remedy: str) -> Finding:
     """What cannot work."""
     return Finding("fault", text, remedy)
-
-
-def one_line(error: BaseException | str, most: int = 300) -> str:
-    """What an error says, in one line of a bearable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= most else text[:most] + " ..."
 
 
 def size(count: float) -> str:

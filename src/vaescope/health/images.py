@@ -14,9 +14,9 @@ from vaescope.data.items import Source
 from vaescope.data.own import open_source
 from vaescope.data.sources import find
 from vaescope.data.survey import Survey, survey, trouble
-from vaescope.errors import UsageError
+from vaescope.errors import UsageError, one_line
 from vaescope.files import cache_folder
-from vaescope.health.finding import Check, Finding, fault, note, ok, one_line, size, warning
+from vaescope.health.finding import Check, Finding, fault, note, ok, size, warning
 from vaescope.health.machine import nearest
 from vaescope.picks import pick
 from vaescope.request import is_own, named

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vaescope.health.finding import Finding, fault, note, ok, one_line, size, warning
+from vaescope.errors import one_line
+from vaescope.health.finding import Finding, fault, note, ok, size, warning
 from vaescope.health.probe import Answer
 
 GIB = 1 << 30

@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vaescope.health.finding import one_line
+from vaescope.errors import one_line
 
 SECONDS = 60
 """That a stage may take. On a slow disk a first import of torch takes twenty."""

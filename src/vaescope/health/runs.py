@@ -18,12 +18,13 @@ from vaescope.data.images import OWN as IDX
 from vaescope.data.images import ImageSet
 from vaescope.data.sources import NAMED
 from vaescope.engine import processor
-from vaescope.errors import UsageError
+from vaescope.errors import UsageError, one_line
 from vaescope.files import alone
-from vaescope.health.finding import Check, Finding, fault, note, ok, one_line, size, warning
+from vaescope.files import leftovers as left_in
+from vaescope.health.finding import Check, Finding, fault, note, ok, size, warning
 from vaescope.health.lines import Lines, metrics
 from vaescope.health.machine import room
-from vaescope.history import DECISIVE, moved, read_history
+from vaescope.history import DECISIVE, concluded, moved, read_history
 from vaescope.run import Run, read_arrays
 
 MARKS = ("config.yaml", "metrics.jsonl", "checkpoints", "history.jsonl")
@@ -91,15 +92,15 @@ class RunFolder:
             return False
 
     @cached_property
-    def states(self) -> dict[int, str]:
+    def states(self) -> dict[int, UsageError | OSError | None]:
         """Its checkpoints by their steps, each with what is wrong with it, if anything is."""
-        found = {}
+        found: dict[int, UsageError | OSError | None] = {}
         for path in checkpoint.all_of(self.folder / "checkpoints"):
             try:
                 checkpoint.verify(path)
-                found[int(path.name[5:])] = ""
+                found[checkpoint.step_of(path)] = None
             except (UsageError, OSError) as error:
-                found[int(path.name[5:])] = one_line(error)
+                found[checkpoint.step_of(path)] = error
         return dict(sorted(found.items()))
 
     @cached_property
@@ -110,7 +111,7 @@ class RunFolder:
     @property
     def newest_path(self) -> Path:
         """That checkpoint."""
-        return next(p for p in checkpoint.all_of(self.folder / "checkpoints") if int(p.name[5:]) == self.newest)
+        return next(p for p in checkpoint.all_of(self.folder / "checkpoints") if checkpoint.step_of(p) == self.newest)
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -120,7 +121,8 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether it came to its end."""
-        return self.lines.scored and (self.folder / "model.safetensors").is_file()
+        whole = self.lines.scored and (self.folder / "model.safetensors").is_file()
+        return whole and concluded(read_history(self.folder))
 
     @property
     def command(self) -> str:
@@ -221,8 +223,9 @@ def latents(run: RunFolder) -> Iterator[Finding]:
 def checkpoints(run: RunFolder) -> Iterator[Finding]:
     """Whether the checkpoints are as they were written."""
     good = [step for step, wrong in run.states.items() if not wrong]
-    for wrong in (wrong for wrong in run.states.values() if wrong):
-        if "format" in wrong:
+    for error in filter(None, run.states.values()):
+        wrong = one_line(error)
+        if isinstance(error, checkpoint.FormatError):
             yield warning(wrong, f"vaescope migrate {run.word}, or a newer vaescope if that does not read it")
         elif good:
             yield warning(wrong, f"delete it: --resume takes that of step {run.newest:,}")
@@ -358,7 +361,7 @@ def versions(run: RunFolder) -> Iterator[Finding]:
 
 def leftovers(run: RunFolder) -> Iterator[Finding]:
     """What a process that was killed has left behind."""
-    found = [] if run.live else [*run.folder.rglob(".*.tmp*"), *run.folder.rglob(".*.old")]
+    found = [] if run.live else left_in(run.folder)
     if found:
         files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
         text = f"{len(found)} left behind by a crash, {size(sum(file.stat().st_size for file in files))}: "

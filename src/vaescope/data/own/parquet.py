@@ -16,8 +16,8 @@ from vaescope.data.own.labels import WITHOUT
 from vaescope.data.own.parts import PARTS, rank
 from vaescope.data.own.pieces import Piece, Pieces, digest_files
 from vaescope.data.own.remembered import remembering
-from vaescope.errors import UsageError
-from vaescope.foreign import BROKEN, one_line
+from vaescope.errors import UsageError, one_line
+from vaescope.foreign import BROKEN
 from vaescope.terminal import printable
 
 if TYPE_CHECKING:

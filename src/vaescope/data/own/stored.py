@@ -15,8 +15,8 @@ from typing import IO, Any
 import numpy as np
 
 from vaescope.data.idx import Array
-from vaescope.errors import UsageError
-from vaescope.foreign import BROKEN, PACKED, ROOM, one_line, read_header, size_of
+from vaescope.errors import UsageError, one_line
+from vaescope.foreign import BROKEN, PACKED, ROOM, read_header, size_of
 
 BLOCK = 1 << 22
 """So many bytes, or else one row, make a block."""
