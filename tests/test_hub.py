@@ -26,6 +26,8 @@ from vaescope.run import Run
 
 hub = pytest.importorskip("huggingface_hub", reason="needs the extra hub")
 SHA = "a" * 40
+LEFT = ("checkpoints/", "frames", "history", ".lock")
+"""How the names of files begin that do not travel."""
 
 
 class FakeHub(ThreadingHTTPServer):
@@ -144,7 +146,7 @@ def test_what_goes_up_comes_down_as_it_was(
     cache = tmp_path / "cache"
     monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(cache))
     run = pull("ada/tiny", tmp_path / "runs" / "theirs", endpoint=server.url)
-    kept = {name: data for name, data in files(run_folder).items() if not name.startswith(("checkpoints/", "frames"))}
+    kept = {name: data for name, data in files(run_folder).items() if not name.startswith(LEFT)}
     assert files(run.folder) == server.repositories["ada/tiny"] == kept
     assert set(NEEDED) | {"README.md", "metrics.jsonl", "figures/samples.png"} <= set(kept)
     assert not any(path.is_symlink() for path in run.folder.rglob("*"))

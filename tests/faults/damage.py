@@ -194,4 +194,3 @@ def _looked_at(
     elif other:
         outcome.wrong += [f"{place} {harm.__name__} is not noticed", *other]
     return outcome
-

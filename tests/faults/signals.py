@@ -1,1 +1,2 @@
-def case(seed, reference, folder): pass
+def case(seed, reference, folder):
+    pass
