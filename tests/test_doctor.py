@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import retitled
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -354,6 +355,7 @@ def weights_cut(run: Path) -> None:
 def weights_not_numbers(run: Path) -> None:
     from safetensors import safe_open
 
+    retitled(run, lambda header: None)
     path = run / "model.safetensors"
     with safe_open(path, "pt") as file:
         header = file.metadata()
@@ -363,13 +365,8 @@ def weights_not_numbers(run: Path) -> None:
 
 
 def collapsed(run: Path) -> None:
-    from safetensors import safe_open
-
-    path = run / "model.safetensors"
-    with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()["vaescope"])
-    header["warnings"] = ["all 2 latents carry nothing: the posterior has collapsed; try free bits"]
-    save_file(load_file(path), path, {"vaescope": json.dumps(header)})
+    warning = "all 2 latents carry nothing: the posterior has collapsed; try free bits"
+    retitled(run, lambda header: header.update(warnings=[warning]))
 
 
 def lines_of(run: Path, change: Callable[[list[str]], list[str]]) -> None:

@@ -26,6 +26,8 @@ from vaescope.run import Run
 
 hub = pytest.importorskip("huggingface_hub", reason="needs the extra hub")
 SHA = "a" * 40
+LEFT = ("checkpoints/", "frames", "history", ".lock")
+"""How the names of files begin that do not travel."""
 
 
 class FakeHub(ThreadingHTTPServer):

@@ -11,6 +11,7 @@ from vaescope.cli.options import Parser
 from vaescope.errors import UsageError
 from vaescope.health.finding import Check, Finding
 from vaescope.health.installation import installation
+from vaescope.terminal import legible
 
 Section = tuple[str, list[Finding]]
 """What was looked at, and what was found."""
@@ -114,6 +115,7 @@ def print_plain(sections: list[Section], brief: bool) -> None:
 
 def say(head: str, text: str = "", colour: str = "") -> None:
     """Prints a line, in colours on a terminal that has rich."""
+    head, text = legible(head), legible(text)
     if text and sys.stdout.isatty() and find_spec("rich"):
         from rich.console import Console
         from rich.text import Text
