@@ -1,6 +1,6 @@
 # Two commands do everything: `make train` and `make test`. Each makes what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help train data evaluate report explore bench web test test-all faults fuzz lint format clean
+.PHONY: help train data evaluate report explore bench web faults test test-all fuzz lint format clean
 
 PYTHON ?= python3
 CONFIG ?= configs/main.yaml
@@ -40,11 +40,11 @@ test: .venv/installed-dev ## run the tests (the fast ones, under 4 minutes)
 test-all: .venv/installed-dev ## run all tests, the slow ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-faults: .venv/installed-dev ## kill runs and break disks, ARGS="kills --kills 50" for some of it
-	nice -n 19 $(BIN)/python -m tests.faults $(or $(ARGS),kills errors damage signals)
-
 fuzz: .venv/installed-fuzz ## feed damaged files to every reader, ARGS="--minutes 30 --target npz" for some of it
 	nice -n 19 $(BIN)/python -m tests.fuzz $(ARGS)
+
+faults: .venv/installed-dev ## kill, starve and damage real runs, ARGS="errors damage signals" for more (docs/reliability.md)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: .venv/installed-dev ## check style and types
 	$(BIN)/ruff check .

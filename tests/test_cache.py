@@ -404,6 +404,13 @@ def test_a_cache_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         assert str(place) in line
 
 
+def flip(path: Path, place: int) -> None:
+    """Turns one bit of a file over."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
 DAMAGE = {
     "cut": lambda entry: (entry / "train.npy").write_bytes((entry / "train.npy").read_bytes()[:-1]),
     "empty": lambda entry: (entry / "test.npy").write_bytes(b""),
@@ -415,6 +422,10 @@ DAMAGE = {
     "labels": lambda entry: (entry / "train.labels.npy").write_bytes(b"x"),
     "fewer labels": lambda entry: np.save(entry / "train.labels.npy", np.zeros(3, np.int64)),
     "floats": lambda entry: np.save(entry / "train.npy", np.zeros((3, 1, 5, 5), np.float32)),
+    "one bit": lambda entry: flip(entry / "train.npy", -1),
+    "one bit of a name": lambda entry: flip(entry / "test.names", 1),
+    "another title": lambda entry: flip(entry / "entry.json", 14),
+    "no hashes": lambda entry: (entry / "entry.json").write_text('{"files": 3}'),
     "flat": lambda entry: np.save(entry / "train.npy", np.zeros((3, 5), np.uint8)),
 }  # fmt: skip
 
@@ -428,6 +439,37 @@ def test_a_damaged_entry_is_one_line(make: Any, tmp_path: Path, damage: Any) -> 
     line = refused(make, source)
     assert str(entry) in line
     assert "delete" in line
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, (256 << 18) + 5, 200 << 20])
+def test_large_files_are_known_by_blocks_that_are_far_apart(tmp_path: Path, size: int) -> None:
+    """Of 200 MiB a third is looked at, from the first byte to near the last; of 64 MiB all."""
+    path = tmp_path / "f"
+    with path.open("wb") as file:
+        file.truncate(size)
+    before = cache.fingerprint(path)
+    for place in {0, size // 2, size - 1} if 0 < size <= 64 << 20 else {0, size * 255 // 256} if size else ():
+        flip_in_place(path, place)
+        assert cache.fingerprint(path) != before
+        flip_in_place(path, place)
+    assert cache.fingerprint(path) == before
+
+
+def flip_in_place(path: Path, place: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(place)
+        bit = file.read(1)[0] ^ 1
+        file.seek(place)
+        file.write(bytes([bit]))
+
+
+def test_an_entry_of_an_older_version_has_no_hashes_and_is_read(make: Any, tmp_path: Path) -> None:
+    make(MANY[:30])
+    (entry,) = (tmp_path / "cache" / "images").iterdir()
+    facts = json.loads((entry / "entry.json").read_text())
+    del facts["files"], facts["hash"]
+    (entry / "entry.json").write_text(json.dumps(facts))
+    assert len(open_entry(entry).train)
 
 
 def test_an_entry_without_its_description_is_one_line(make: Any, tmp_path: Path) -> None:

@@ -378,6 +378,8 @@ DAMAGE = [
     ("metrics.jsonl", b"{}\n", "figures", "metrics.jsonl is damaged"),
     ("metrics.jsonl", b'{"step": 1, "split": "train"}\n', "figures", "metrics.jsonl is damaged"),
     ("metrics.jsonl", b'{"step": "x", "split": "test"}\n', "figures", "metrics.jsonl is damaged"),
+    ("metrics.jsonl", b"", "figures", "metrics.jsonl holds no curve to draw"),
+    ("metrics.jsonl", None, "figures", "metrics.jsonl holds no curve to draw"),
     ("frames.npz", b"PK", "figures", "frames.npz cannot be read"),
 ]
 

@@ -63,6 +63,7 @@ def snippets() -> Iterator[Any]:
             yield pytest.param(name, block, id=f"{name} {number}", marks=marks)
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(("page", "block"), list(snippets()))
 def test_the_python_of_the_pages_runs(page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if "sklearn" in block:

@@ -24,7 +24,7 @@ from vaescope.comparison import compare
 from vaescope.comparison.formats import html, markdown
 from vaescope.data.images import ImageSet
 from vaescope.evaluation import Measured, load, load_kept, save
-from vaescope.explorer import Explorer, explorer_html, page
+from vaescope.explorer import Explorer, explorer_html
 from vaescope.metrics.score import Score
 from vaescope.report import report_html
 from vaescope.run import Run
@@ -162,17 +162,15 @@ PAGES: dict[str, Callable[[Path, ImageSet], str]] = {
 
 @pytest.mark.parametrize("made", PAGES)
 def test_no_element_and_no_attribute_comes_from_a_name(
-    made: str, odd: Path, even: Path, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+    made: str, odd: Path, even: Path, images: ImageSet, untraced: None
 ) -> None:
-    monkeypatch.setattr(page, "programs", lambda run, images: {})  # which hold numbers alone
     ours, theirs = (Skeleton(PAGES[made](folder, images)) for folder in (even, odd))
     assert theirs.bones == ours.bones
     assert not UNPRINTABLE.search(re.sub(r"\s", " ", theirs.text))
     assert len(theirs.bones) > 1
 
 
-def test_every_name_is_shown_as_it_is(odd: Path, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "programs", lambda run, images: {})
+def test_every_name_is_shown_as_it_is(odd: Path, images: ImageSet, untraced: None) -> None:
     shown = [printable(word) for word in ODD]
     assert all(word in Skeleton(PAGES["report"](odd, images)).text for word in [*shown, printable(NAME)])
     assert all(word in Skeleton(PAGES["evaluation in a notebook"](odd, images)).text for word in shown)

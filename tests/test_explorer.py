@@ -92,12 +92,6 @@ def found(explorer_page: Path) -> Page:
     return Page(explorer_page.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages without programs, which are written at once."""
-    monkeypatch.setattr(page, "programs", lambda *_: {})
-
-
 # Blocks
 
 
@@ -351,6 +345,7 @@ def test_points_are_at_equal_distances(run_folder: Path, images: ImageSet) -> No
     assert told["points"] == {"count": 20, "of": len(images.test), "split": "test"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_of_images_without_labels_there_are_no_classes(tmp_path: Path) -> None:
     levels = np.random.default_rng(0).integers(0, 65_536, (60, 90, 70), np.uint16)
     run = vs.train(levels, latent=2, out=tmp_path / "run", verbose=False, keys={
@@ -444,7 +439,11 @@ def test_latents_that_are_no_numbers_are_refused(run_folder: Path, images: Image
 
 
 def test_explore_writes_one_whole_file(
-    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, bare: None
+    run_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    untraced: None,
 ) -> None:
     seen: list[str] = []
     monkeypatch.setattr("webbrowser.open", seen.append)
@@ -475,6 +474,7 @@ def explored(*words: str) -> str:
     return said.getvalue()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_mistakes_are_one_line(run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, bare, own = str(run_folder), tmp_path / "bare", tmp_path / "own"
     shutil.copytree(run_folder, bare)
@@ -499,7 +499,9 @@ def test_mistakes_are_one_line(run_folder: Path, tmp_path: Path, monkeypatch: py
     assert explored(run).splitlines()[-1].endswith("pip install 'vaescope[explore]'")
 
 
-def test_a_notebook_shows_it_in_a_frame_that_can_reach_nothing(run_folder: Path, tmp_path: Path, bare: None) -> None:
+def test_a_notebook_shows_it_in_a_frame_that_can_reach_nothing(
+    run_folder: Path, tmp_path: Path, untraced: None
+) -> None:
     shown = vs.load(run_folder).explore(points=10, images=False)
     text = shown._repr_html_()
     frame = re.search(r'<iframe [^>]*sandbox="([^"]*)"[^>]*srcdoc="([^"]*)"', text)
@@ -520,6 +522,7 @@ def test_a_notebook_shows_it_in_a_frame_that_can_reach_nothing(run_folder: Path,
 FEW = ["train", *TINY, "--trainer.steps", "2", "--figures.frames", "0", "--figures.explorer", "true"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_training_ends_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     assert main([*FEW, "--out", str(out)]) == 0

@@ -34,6 +34,7 @@ from vaescope.data.idx import read_idx
 from vaescope.data.own import open_source, stored
 from vaescope.data.pixels import decode
 from vaescope.errors import LONGEST, RunError, UsageError
+from vaescope.observers import read_lines
 from vaescope.request import parser
 from vaescope.run import Run, read_arrays
 
@@ -419,6 +420,29 @@ def test_small_files_that_promise_much_take_no_memory(tmp_path: Path, acts: Acts
 def test_an_idx_file_is_unzipped_no_further_than_it_promises(tmp_path: Path, acts: Acts) -> None:
     (tmp_path / "file").write_bytes(gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 5) + bytes(MEMORY)))
     assert "too long" in told(lambda: read_idx(tmp_path / "file"), acts, most=20.0)
+
+
+# Metrics
+
+
+@pytest.mark.parametrize("value", [["x", 1], [[1]], [None], [{}]])
+def test_what_is_said_of_each_latent_is_a_number(value: object, tmp_path: Path, acts: Acts) -> None:
+    line = {"step": 1, "split": "validation", "distortion": 1.0, "kl_per_latent": value}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    assert "is damaged" in told(lambda: read_lines(tmp_path / "metrics.jsonl"), acts)
+
+
+@pytest.mark.parametrize("key", ["step", "distortion", "rate", "seconds"])
+def test_what_pages_and_pictures_count_with_is_a_number(key: str, tmp_path: Path, acts: Acts) -> None:
+    line = {"step": 1, "split": "validation", "distortion": 1.0, key: "soon"}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    assert "is damaged" in told(lambda: read_lines(tmp_path / "metrics.jsonl"), acts)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "\udcff", '{"step": 1e999}', "null"])
+def test_lines_that_are_none(text: str, tmp_path: Path, acts: Acts) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(text.encode(errors="surrogateescape") + b"\n")
+    assert "is damaged" in told(lambda: read_lines(tmp_path / "metrics.jsonl"), acts)
 
 
 # Messages

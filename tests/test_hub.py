@@ -137,6 +137,10 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+LEFT = ("checkpoints/", "frames", "history", ".lock")
+"""What a run keeps to itself."""
+
+
 def test_what_goes_up_comes_down_as_it_was(
     server: FakeHub, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +148,7 @@ def test_what_goes_up_comes_down_as_it_was(
     cache = tmp_path / "cache"
     monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(cache))
     run = pull("ada/tiny", tmp_path / "runs" / "theirs", endpoint=server.url)
-    kept = {name: data for name, data in files(run_folder).items() if not name.startswith(("checkpoints/", "frames"))}
+    kept = {name: data for name, data in files(run_folder).items() if not name.startswith(LEFT)}
     assert files(run.folder) == server.repositories["ada/tiny"] == kept
     assert set(NEEDED) | {"README.md", "metrics.jsonl", "figures/samples.png"} <= set(kept)
     assert not any(path.is_symlink() for path in run.folder.rglob("*"))

@@ -16,6 +16,7 @@ def test_it_stores_no_outputs() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn", reason="needs the extra sklearn")
     matplotlib.use("Agg", force=True)

@@ -75,6 +75,20 @@ def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] |
     save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, path, metadata)
 
 
+def fingerprint(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """A hash of tensors and of what a header says of them, by which damage is known.
+
+    Args:
+        tensors: Tensors of any shape, by name.
+        header: What JSON can hold.
+    """
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Reads a safetensors file.
 

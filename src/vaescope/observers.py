@@ -147,7 +147,8 @@ def _whole(line: object) -> bool:
     """Whether a line says where it stands, and its distortion; the rate may be missing, as of an autoencoder."""
     if not isinstance(line, dict) or not isinstance(line.get("step"), int):
         return False
-    terms = (line.get("distortion"), 0 if line.get("rate") is None else line["rate"])
+    each = (part for value in line.values() if isinstance(value, list) for part in value)  # such as one for each latent
+    terms = (line.get("distortion"), 0 if line.get("rate") is None else line["rate"], line.get("seconds") or 0, *each)
     return line.get("split") in ("train", "validation", "test") and all(isinstance(t, int | float) for t in terms)
 
 

@@ -184,14 +184,21 @@ class Run:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["vaescope"])
             if header["format"] != FORMAT:
-                raise UsageError(f"{path} has format {header['format']}, but this version reads {FORMAT}")
+                raise UsageError(
+                    f"{path} has format {header['format']}, but this version reads {FORMAT}: it was written by a newer "
+                    "vaescope, upgrade (pip install -U vaescope)"
+                )
+            weights = checkpoint.load_tensors(path)
+            known = header.pop("hash", None)  # which older versions did not write
+            if known not in (None, checkpoint.fingerprint(weights, header)):
+                raise ValueError("it is not as it was written")
             channels, height, width = (int(side) for side in header["shape"])
             if min(channels, height, width) < 1:
                 raise ValueError(f"its images have the shape {channels} x {height} x {width}")
             classes = tuple(printable(str(name)) for name in header["classes"])
             step, loss = int(header["step"]), float(header["loss"])
             origin = Origin.parse(header)
-        weights, settings = checkpoint.load_tensors(path), config.read(folder / "config.yaml")
+        settings = config.read(folder / "config.yaml")
         with explained(f"{path} does not fit {folder / 'config.yaml'}", "one of them is of another run"):
             check_sizes(config.load_yaml(folder / "config.yaml").get("model"), weights)
             with Within(weights):
@@ -423,6 +430,8 @@ class Run:
         scene = make_scene(self.config, self.folder, self.model, images, validation, self.step, self.loss)
         frames = read_arrays(self.folder / "frames.npz")
         lines = read_lines(self.folder / "metrics.jsonl")
+        if all(line["split"] == "test" for line in lines):
+            raise UsageError(f"{self.folder / 'metrics.jsonl'} holds no curve to draw: it is missing, or was cut off")
         return tuple(pictures.draw(scene, self.folder / "figures", lines, frames))
 
 

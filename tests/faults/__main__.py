@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,10 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # before to
 from tests.faults import damage, errors, kills, signals
 from tests.faults.scenarios import ALL, FULL, SHORT
 from tests.faults.sitting import warm
+from tests.faults.watch import why_not
+
+NOTHING = 77
+"""The exit code where nothing could be tested, as automake has it."""
 
 PARTS = ("kills", "errors", "damage", "signals")
 
@@ -34,6 +39,9 @@ def main() -> int:
     made.add_argument("--folder", type=Path, help="where to work; by default in the folder for temporary files")
     asked = made.parse_args()
     begun, wrong = time.monotonic(), 0
+    if reason := why_not():
+        print(f"nothing was tested: {reason}")
+        return NOTHING
     warm()
     with TemporaryDirectory(prefix="faults-", dir=asked.folder) as place:
         for part in asked.parts or ["kills"]:
@@ -101,7 +109,10 @@ def spread(
 
 
 def _case(folder: Path, case: Callable[..., kills.Outcome]) -> kills.Outcome:
-    outcome = case(folder=folder / f"case-{os.getpid()}")
+    try:
+        outcome = case(folder=folder / f"case-{os.getpid()}")
+    except Exception:
+        outcome = kills.Outcome(-1, "the suite itself", [], [traceback.format_exc()])
     if outcome.wrong:
         print(f"{outcome}"[:1500], file=sys.stderr, flush=True)
     return outcome

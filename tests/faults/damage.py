@@ -57,7 +57,8 @@ def taken(path: Path, draw: random.Random) -> None:
 def swapped(path: Path, draw: random.Random) -> None:
     """Puts another file of the folder in its place."""
     others = [other for other in sorted(path.parent.iterdir()) if other.is_file() and other.name != path.name]
-    shutil.copyfile(draw.choice(others), path)
+    if others:
+        shutil.copyfile(draw.choice(others), path)
 
 
 HARMS: tuple[Harm, ...] = (cut, flipped, emptied, zeroed, taken, swapped)
@@ -101,7 +102,7 @@ def cases(folder: Path, seed: int) -> list[Callable[..., Outcome]]:
     reference = Reference(DAMAGED, folder)
     unfinished, viewed = _unfinished(reference, folder), _viewed(folder)
     found: list[Callable[..., Outcome]] = []
-    newest = sorted((unfinished / RUN / "checkpoints").iterdir())[-1]
+    newest = max((unfinished / RUN / "checkpoints").glob("step-*"))
     own = [*sorted(newest.iterdir()), unfinished / RUN / "metrics.jsonl", unfinished / RUN / "history.jsonl"]
     for path, harm in ((path, harm) for path in own for harm in HARMS):
         name = path.relative_to(unfinished)
@@ -166,7 +167,7 @@ def _gone_on_with(name: Path, harm: Harm, seed: int, reference: Reference, unfin
 def _all_checkpoints(harm: Harm, seed: int, unfinished: Path, folder: Path) -> Outcome:
     """Without a good checkpoint a run is refused in one line, and what is there stays."""
     fresh(folder, unfinished)
-    for path in (folder / RUN / "checkpoints").iterdir():
+    for path in (folder / RUN / "checkpoints").glob("step-*"):
         harm(path / "state.json", random.Random(seed))
     before = content(folder)
     done = sit(DAMAGED.next(folder), folder)
@@ -194,4 +195,3 @@ def _looked_at(
     elif other:
         outcome.wrong += [f"{place} {harm.__name__} is not noticed", *other]
     return outcome
-

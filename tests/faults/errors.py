@@ -25,7 +25,19 @@ NAMING = {
     "open", "openat", "creat", "mkdir", "mkdirat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir",
     "chmod", "fchmodat",
 }  # fmt: skip
-GROWING = {"write", "pwrite", "writev", "pwritev", "open", "openat", "creat", "mkdir", "mkdirat", "ftruncate", "fallocate"}
+GROWING = {
+    "write",
+    "pwrite",
+    "writev",
+    "pwritev",
+    "open",
+    "openat",
+    "creat",
+    "mkdir",
+    "mkdirat",
+    "ftruncate",
+    "fallocate",
+}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ AGAIN = 0.3
 CLOCK = 0.2
 """How often a kill comes by the clock, and not at a call."""
 
+MOST = 20
+"""Kinds of places that are listed."""
+
 TORN = 0.5
 """How often a write is half done."""
 
@@ -148,7 +151,8 @@ def told(part: str, outcomes: list[Outcome]) -> Iterator[str]:
         ("scenario", Counter(outcome.scenario for outcome in outcomes)),
         ("where", Counter(where for outcome in outcomes for where in outcome.places)),
     ):
-        yield f"  {title:<10} " + ", ".join(f"{name} {count}" for name, count in counts.most_common())
+        more = f" and {len(counts) - MOST} more" if len(counts) > MOST else ""
+        yield f"  {title:<10} " + ", ".join(f"{name} {count}" for name, count in counts.most_common(MOST)) + more
     torn = sum("torn" in line or "entries instead" in line for outcome in outcomes for line in outcome.wrong)
     yield f"  lines of metrics lost, doubled or torn: {torn}"
     for outcome in outcomes:

@@ -6,6 +6,7 @@ how fast training was, and the history, which tells of every interruption and so
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ def _file(path: Path) -> Any:
     if path.name == "history.jsonl":
         return "readable" if read_history(path.parent) and path.read_bytes().endswith(b"\n") else path.read_bytes()
     if path.suffix == ".json":
-        return timeless(json.loads(path.read_text(encoding="utf-8")))
+        with suppress(ValueError):
+            return timeless(json.loads(path.read_bytes()))
     if path.name == "README.md":
         return re.sub(r"\| training \| .* \|", "", path.read_text(encoding="utf-8"))
     if path.name == "report.html":

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tests.faults.sitting import Work, fresh, sit
+from vaescope.errors import RunError, UsageError
 
 RUN = Path("run")
 SMALL = (
@@ -107,13 +108,17 @@ def idx_files() -> dict[str, bytes]:
 
 def fetching() -> int:
     """Fetches that set from the folder above."""
+    from vaescope.cli import fail
     from vaescope.data.fetch import fetch
     from vaescope.data.sources import FILE_NAMES, IdxFile, NamedSet
 
     found = idx_files()
     known = {role: IdxFile(name, hashlib.sha256(found[name]).hexdigest()) for role, name in FILE_NAMES.items()}
     facts = ("tiny", "Tiny", ("a", "b", "c"), known, (1, 5, 4), (40_000, 10_000), "MIT", "https://example.org")
-    fetch(NamedSet(*facts), Path("data"))
+    try:
+        fetch(NamedSet(*facts), Path("data"))
+    except (UsageError, RunError) as error:
+        return fail(str(error), error.exit_code)
     return 0
 
 

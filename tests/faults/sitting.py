@@ -77,12 +77,13 @@ def sit(work: Work, folder: Path, verdict: Verdict = innocent, moments: Sequence
         verdict: Decides about every call that changes the folder.
         moments: Signals to send, each after so many seconds.
     """
-    log = folder.with_name(f"{folder.name}.log")
+    log = folder.with_name(f"{folder.name}-{time.monotonic_ns()}.log")
     begun = time.perf_counter()
     pid, notices = forked(lambda: _child(work, folder, log))
     watch = Watch(pid, notices, folder, verdict)
     code = watch.until_end(moments)
-    said = log.read_text(encoding="utf-8", errors="replace")
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    log.unlink(missing_ok=True)
     return Sitting(code, said, tuple(watch.calls), tuple(watch.struck), time.perf_counter() - begun)
 
 

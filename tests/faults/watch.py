@@ -130,8 +130,18 @@ def forked(work: Callable[[], int]) -> tuple[int, int]:
         _, files, *_ = socket.recv_fds(here, 1, 1)
     if not files:
         os.waitpid(pid, 0)
-        raise OSError("the kernel lets no process watch the system calls of another (seccomp user notification)")
+        raise OSError("the kernel lets no process watch the system calls of another (seccomp, on x86_64 or aarch64)")
     return pid, files[0]
+
+
+def why_not() -> str:
+    """Why no process can be watched here; nothing if one can."""
+    try:
+        pid, notices = forked(lambda: 0)
+    except OSError as error:
+        return str(error)
+    Watch(pid, notices, Path("/nowhere")).until_end()
+    return ""
 
 
 def _ask() -> int:

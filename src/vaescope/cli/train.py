@@ -82,6 +82,8 @@ class Interruption(Observer):
         if threading.current_thread() is threading.main_thread():
             fresh = [number for number in numbers if number not in self.handlers]
             self.handlers |= {number: signal.signal(number, self._note) for number in fresh}
+            for number in fresh if hasattr(signal, "siginterrupt") else ():
+                signal.siginterrupt(number, False)  # native code that writes a file does not always begin again itself
 
     def _restore(self, *numbers: int) -> None:
         for number in [number for number in numbers if number in self.handlers]:

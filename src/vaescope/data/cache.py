@@ -7,7 +7,7 @@ equal images with equal settings are decoded once, wherever they lie, and change
       train.npy validation.npy test.npy     levels with shape (N, C, H, W), uint8 or uint16
       train.labels.npy ...                  the labels of each, where there are labels
       train.names validation.names ...      what each image is called, one a line
-      entry.json                            title, classes, form, and the files that were skipped
+      entry.json                            title, classes, form, the files that were skipped, and hashes of all
 
 **Splits.** What the user has put into a split stays there. All others are divided by a hash of their content (of the
 file, or of the pixels of an array) and the seed of the splits: a number between 0 and 1 below `test` sends an image to
@@ -40,6 +40,9 @@ from vaescope.files import atomic_folder, cache_folder
 from vaescope.foreign import explained, read_array
 
 FORMAT = 1
+BLOCK, BLOCKS = 256 << 10, 256
+"""Bytes of a block that is hashed, and how many blocks of a file at least; a file that has no more is hashed whole."""
+
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -153,7 +156,28 @@ def _make(
     if missing := [part for part in PARTS if not done.counts[part]]:
         _decode_all(source, form, division, _borrowed(source, done, missing), folder, progress)
     entry = {"title": source.title, "classes": source.learned, "form": asdict(form), "skipped": done.bad}
-    (folder / "entry.json").write_text(json.dumps(entry, indent=1), encoding="utf-8")
+    entry["files"] = {path.name: fingerprint(path) for path in sorted(folder.iterdir())}
+    (folder / "entry.json").write_text(json.dumps({**entry, "hash": _hash(entry)}, indent=1), encoding="utf-8")
+
+
+def fingerprint(path: Path) -> str:
+    """A hash by which a file is known to be as it was written: of one above 64 MiB, that of blocks at equal distances.
+
+    Args:
+        path: The file.
+    """
+    size = path.stat().st_size
+    digest = blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as file:
+        for start in range(0, size, max(BLOCK, size // BLOCKS)):
+            file.seek(start)
+            digest.update(file.read(BLOCK))
+    return digest.hexdigest()
+
+
+def _hash(facts: Mapping[str, Any]) -> str:
+    """A hash of what an entry says of itself."""
+    return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _borrowed(source: Source, done: Decoded, missing: Sequence[Part]) -> dict[float, Part]:
@@ -289,10 +313,21 @@ def open_entry(folder: Path) -> ImageSet:
     """
     with explained(f"{folder} is no entry of the cache, or damaged", "delete it to decode anew"):
         facts: dict[str, Any] = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
+        _check_hashes(folder, facts)
         form = Form(**facts["form"])
         classes = tuple(map(str, facts["classes"]))
         train, validation, test = (_split(folder, part, form, len(classes)) for part in PARTS)
         return ImageSet("images", str(facts["title"]), classes, train, validation, test)
+
+
+def _check_hashes(folder: Path, facts: dict[str, Any]) -> None:
+    """Refuses an entry that is not as it was written. One of an older version has no hashes."""
+    known = facts.pop("hash", None)
+    if known is not None and known != _hash(facts):
+        raise ValueError("entry.json is not as it was written")
+    for name, found in facts.get("files", {}).items():
+        if fingerprint(folder / Path(name).name) != found:
+            raise ValueError(f"{name} is not as it was written")
 
 
 def _split(folder: Path, part: Part, form: Form, classes: int) -> Split:
