@@ -262,6 +262,25 @@ def test_two_processes_do_not_train_one_run(run: Path, capsys: pytest.CaptureFix
         pass
 
 
+@pytest.mark.skipif(not hasattr(signal, "siginterrupt"), reason="here no signal interrupts a system call")
+def test_a_signal_interrupts_no_native_code_that_reads_or_writes() -> None:
+    """Rust does not begin a call again that a signal has interrupted, as they are on network file systems."""
+    library, (out, into) = ctypes.CDLL(None, use_errno=True), os.pipe()
+    wait, here = partial(time.sleep, 0.2), threading.get_ident()
+    steps = [wait, lambda: signal.pthread_kill(here, BATCH), wait, lambda: os.write(into, b"x")]
+    stop = Interruption()
+    try:
+        later = threading.Thread(target=lambda: [step() for step in steps])
+        later.start()
+        read = library.read(out, ctypes.create_string_buffer(1), 1)
+        later.join()
+    finally:
+        stop.disarm()
+        os.close(out)
+        os.close(into)
+    assert (read, stop.wanted()) == (1, True)
+
+
 def test_the_only_checkpoint_comes_back_if_replacing_it_was_cut_off(
     run: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,25 +300,6 @@ def test_metrics_that_are_damaged_are_put_back(run: Path, run_folder: Path, caps
     assert main(["train", "--resume", str(run)]) == 0
     assert "metrics.jsonl is damaged" in capsys.readouterr().err
     assert without_seconds(run) == without_seconds(run_folder)
-
-
-@pytest.mark.skipif(not hasattr(signal, "siginterrupt"), reason="here no signal interrupts a system call")
-def test_a_signal_interrupts_no_native_code_that_reads_or_writes() -> None:
-    """Rust does not begin a call again that a signal has interrupted, as they are on network file systems."""
-    library, (out, into) = ctypes.CDLL(None, use_errno=True), os.pipe()
-    wait, here = partial(time.sleep, 0.2), threading.get_ident()
-    steps = [wait, lambda: signal.pthread_kill(here, BATCH), wait, lambda: os.write(into, b"x")]
-    stop = Interruption()
-    try:
-        later = threading.Thread(target=lambda: [step() for step in steps])
-        later.start()
-        read = library.read(out, ctypes.create_string_buffer(1), 1)
-        later.join()
-    finally:
-        stop.disarm()
-        os.close(out)
-        os.close(into)
-    assert (read, stop.wanted()) == (1, True)
 
 
 def test_leftovers_go_and_nothing_else(tmp_path: Path) -> None:
