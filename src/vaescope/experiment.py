@@ -297,6 +297,8 @@ def is_done(folder: Path, found: Path | None, report: Report) -> bool:
     Raises:
         UsageError: If its metrics are damaged and there is no checkpoint.
     """
+    if not (folder / "model.safetensors").exists() or not concluded(read_history(folder)):
+        return False
     try:
         lines = read_lines(folder / "metrics.jsonl")
     except UsageError as error:
@@ -304,8 +306,7 @@ def is_done(folder: Path, found: Path | None, report: Report) -> bool:
             raise
         report(f"warning: {error}; it is put back to what {found} holds of it")
         return False
-    scored = any(line["split"] == "test" for line in lines)
-    return scored and (folder / "model.safetensors").exists() and concluded(read_history(folder))
+    return any(line["split"] == "test" for line in lines)
 
 
 def check_longer(folder: Path, found: Path | None, state: State, patience: int | None) -> None:
