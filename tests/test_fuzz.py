@@ -71,7 +71,7 @@ def start() -> None:
 
 
 def take() -> None:
-    bytearray(b"x") * (420 << 20)
+    bytearray(b"x") * (600 << 20)
 
 
 def write() -> None:
