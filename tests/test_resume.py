@@ -1,6 +1,8 @@
 """A run that goes on: from where, with what, and what is refused. That it goes on exactly is in test_training.py."""
 
 import ctypes
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -300,6 +302,24 @@ def test_metrics_that_are_damaged_are_put_back(run: Path, run_folder: Path, caps
     assert main(["train", "--resume", str(run)]) == 0
     assert "metrics.jsonl is damaged" in capsys.readouterr().err
     assert without_seconds(run) == without_seconds(run_folder)
+
+
+def test_a_file_system_without_locks_refuses_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*given: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with alone(tmp_path), alone(tmp_path):
+        pass
+    assert list(tmp_path.glob(".lock*")) in ([], [tmp_path / ".lock"])
+
+
+def test_a_pipe_in_a_checkpoint_makes_nobody_wait(state: State, tmp_path: Path) -> None:
+    first, second = saved(tmp_path, state, 10, 20)
+    for name in ("state.json", "best.safetensors"):
+        (second / name).unlink()
+        os.mkfifo(second / name)
+        assert checkpoint.good(tmp_path) == first
 
 
 def test_leftovers_go_and_nothing_else(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def verify(path: Path) -> None:
             )
         lines = (line.partition("  ") for line in (path / SUMS).read_text("utf-8").splitlines())
         sums = {name: found for found, _, name in lines}
-        wrong = {file.name for file in path.iterdir()} ^ {*sums, SUMS}
+        wrong = {file.name for file in path.iterdir() if file.is_file()} ^ {*sums, SUMS}
         wrong |= {name for name in sums if name not in wrong and file_hash(path / name) != sums[name]}
     except (OSError, ValueError) as error:
         if isinstance(error, UsageError | PermissionError):
@@ -233,6 +233,8 @@ def read_state(path: Path) -> dict[str, Any]:
         UsageError: If they are not there or damaged.
     """
     try:
+        if not (path / STATE).is_file():  # such as a pipe, for which reading would wait
+            raise FileNotFoundError("it is missing")
         record = json.loads((path / STATE).read_text(encoding="utf-8"))
         if not isinstance(record, dict) or "format" not in record:
             raise ValueError("it has no format")

@@ -226,6 +226,7 @@ def carefully(
     def restored() -> State:
         fresh, found = anew(), checkpoint.good(keeper.folder, report)
         if found is None:
+            fresh.engine = replace(fresh.engine, precision=state.engine.precision)  # not as it would be chosen now
             keeper.begin_anew()
         else:
             keeper.restore(found, fresh)

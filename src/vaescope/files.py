@@ -13,6 +13,7 @@ import glob
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,7 +65,8 @@ def atomic_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         yield temporary
         for written in (*temporary.rglob("*"), temporary):
             to_disk(written)
-        temporary.chmod(0o777 & ~_umask())  # that of a temporary folder is private
+        shared = temporary.stat().st_mode & stat.S_ISGID  # of folders that a group shares
+        temporary.chmod(0o777 & ~_umask() | shared)  # that of a temporary folder is private
         if replace and path.exists():
             _swap(temporary, path)
         else:
@@ -154,16 +156,20 @@ def to_disk(path: Path) -> None:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Keeps a folder to this process as long as the block lasts. The system takes the lock back when a process ends,
-    however it ends.
+    however it ends. On a file system without locks nobody is refused: a file in their place would outlive a process
+    that is killed.
 
     Raises:
         UsageError: If another process holds it.
     """
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / ".lock", fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UsageError(f"{folder} is being trained by another process: wait for it to end, or stop it") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP):
+            raise
     try:
         yield
     finally:

@@ -39,7 +39,7 @@ def explained(what: str, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except (UsageError, RunError):
+    except (UsageError, RunError, PermissionError):  # what may not be read is not damaged
         raise
     except BROKEN as error:
         raise UsageError(f"{what} ({one_line(error)}): {remedy}") from None

@@ -25,6 +25,9 @@ FILE = "history.jsonl"
 PACKAGES = ("numpy", "safetensors", "pillow", "jsonargparse", "zuko")
 """Packages whose versions are noted beside those of vaescope, torch and Python."""
 
+VARIABLES = ("OMP_", "MKL_", "CUBLAS_")
+"""What the names of variables begin with that decide how numbers are computed."""
+
 DECISIVE = ("torch", "processor", "threads", "device", "numpy")
 """What decides the last digits of numbers."""
 
@@ -44,7 +47,9 @@ def environment(state: State) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if cuda else device.type,
         **({"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()} if cuda else {}),
         "precision": state.engine.precision,
-        "variables": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(("OMP_", "MKL_"))},
+        "variables": {
+            name: os.environ[name] for name in sorted(os.environ) if name.startswith(VARIABLES)
+        },
     }
 
 

@@ -42,20 +42,28 @@ def migrate(folder: Path, report: Report = log) -> int:
     with alone(folder):
         remove_leftovers(folder)
         lines = read_lines(folder / "metrics.jsonl")
-        older = [path for path in checkpoint.all_of(folder / "checkpoints") if is_older(path)]
+        older = [path for path in checkpoint.all_of(folder / "checkpoints") if is_older(path, report)]
         for path in older:
             report(f"bringing {path} to format {checkpoint.FORMAT}")
             with_hashes(path, lines)
     return len(older)
 
 
-def is_older(path: Path) -> bool:
+def is_older(path: Path, report: Report) -> bool:
     """Whether a checkpoint is of an older format.
+
+    Args:
+        path: The checkpoint.
+        report: Is told of one that is damaged, of which nobody can say.
 
     Raises:
         UsageError: If it is of a newer one.
     """
-    form = checkpoint.read_state(path)["format"]
+    try:
+        form = checkpoint.read_state(path)["format"]
+    except UsageError as error:
+        report(f"warning: {error}: it is passed over")
+        return False
     if form not in range(1, checkpoint.FORMAT + 1):
         raise UsageError(f"{path} has checkpoint format {form}: {checkpoint.other(path, form)}")
     return form < checkpoint.FORMAT

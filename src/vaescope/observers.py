@@ -148,8 +148,14 @@ def _whole(line: object) -> bool:
     if not isinstance(line, dict) or not isinstance(line.get("step"), int):
         return False
     each = (part for value in line.values() if isinstance(value, list) for part in value)  # such as one for each latent
-    terms = (line.get("distortion"), 0 if line.get("rate") is None else line["rate"], line.get("seconds") or 0, *each)
-    return line.get("split") in ("train", "validation", "test") and all(isinstance(t, int | float) for t in terms)
+    known = (line[name] for name in ("rate", "seconds") if line.get(name) is not None)
+    numbers = all(map(_is_number, (line["step"], line.get("distortion"), *known, *each)))
+    return numbers and line.get("split") in ("train", "validation", "test")
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a number that others can count with: JSON has whole ones of any length."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
 
 
 def format_lines(lines: Iterable[Mapping[str, Any]]) -> str:

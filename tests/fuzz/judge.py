@@ -5,6 +5,7 @@ is a finding: another exception, a long or unprintable line, more memory than th
 started, a connection, a file that is written outside of its folder, a pickle that is read.
 """
 
+import ctypes
 import os
 import sys
 import traceback
@@ -122,6 +123,8 @@ def peak() -> int:
 
 
 def reset_peak() -> None:
-    """Forgets the most memory that this process has had."""
-    with suppress(OSError):
+    """Gives back what is free, for training keeps it (:mod:`vaescope.engine.memory`), and forgets the most memory that
+    this process has had."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
