@@ -80,7 +80,7 @@ def fingerprint(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(memoryview(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
