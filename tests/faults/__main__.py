@@ -62,7 +62,9 @@ def all_kills(asked: argparse.Namespace, folder: Path) -> list[kills.Outcome]:
     for name, reference in references.items():
         assert reference.content
         print(f"{name}: {len(reference.sitting.calls)} calls, {reference.sitting.seconds:.1f} s", flush=True)
-    return spread([partial(kills.case, seed, references, names=names) for seed in seeds], asked, folder)
+    power = [kills.Outcome(-1, f"{name}, a power cut", [], kills.not_on_disk(found.sitting.calls))
+             for name, found in references.items()]  # fmt: skip
+    return [*spread([partial(kills.case, seed, references, names=names) for seed in seeds], asked, folder), *power]
 
 
 def all_errors(asked: argparse.Namespace, folder: Path) -> list[kills.Outcome]:
