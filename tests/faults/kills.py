@@ -91,7 +91,7 @@ def place(call: Call) -> str:
 
 def not_on_disk(calls: Sequence[Call]) -> list[str]:
     """What a power cut could take back, in lines: files that got their name before they were waited for, and names
-    that were not waited for at all. (Lines of metrics and of the history are added to files, and are not waited for.)"""
+    that were not waited for at all. (Lines that are added to metrics and history are not waited for.)"""
     waiting, names, said = set[str](), set[str](), list[str]()
     for call in calls:
         if call.name in ("write", "pwrite", "ftruncate"):
