@@ -62,7 +62,9 @@ def all_kills(asked: argparse.Namespace, folder: Path) -> list[kills.Outcome]:
     for name, reference in references.items():
         assert reference.content
         print(f"{name}: {len(reference.sitting.calls)} calls, {reference.sitting.seconds:.1f} s", flush=True)
-    return spread([partial(kills.case, seed, references, names=names) for seed in seeds], asked, folder)
+    power = [kills.Outcome(-1, f"{name}, a power cut", [], kills.not_on_disk(found.sitting.calls))
+             for name, found in references.items()]  # fmt: skip
+    return [*spread([partial(kills.case, seed, references, names=names) for seed in seeds], asked, folder), *power]
 
 
 def all_errors(asked: argparse.Namespace, folder: Path) -> list[kills.Outcome]:
@@ -72,9 +74,10 @@ def all_errors(asked: argparse.Namespace, folder: Path) -> list[kills.Outcome]:
     pairs = errors.pairs(reference.sitting.calls, asked.seed, each=False)
     some = random.Random(asked.seed).sample(pairs, asked.errors) if asked.errors else pairs
     outcomes = spread([partial(errors.case, pair, reference) for pair in some], asked, folder)
-    real = errors.real(asked.seed, max(1, len(some) // 20), len(reference.sitting.calls))
+    real = list(errors.real(asked.seed, max(1, len(some) // 20), len(reference.sitting.calls)))
     try:
-        outcomes += spread([partial(one, reference) for one in real], asked, folder, errors.own_mounts)
+        own = [partial(one, reference) for one in real[: max(1, len(some) // 5)]]
+        outcomes += spread(own, asked, folder, errors.own_mounts)
     except PermissionError as error:
         print(f"  not on file systems of their own: {error}")
     return outcomes

@@ -3,7 +3,7 @@
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +87,25 @@ def place(call: Call) -> str:
         "cache": "cache", "data": "data", "config": "run folder", ".lock": "lock", "checkpoints": "checkpoint",
     }  # fmt: skip
     return next((kind for part, kind in kinds.items() if part in path), "run folder")
+
+
+def not_on_disk(calls: Sequence[Call]) -> list[str]:
+    """What a power cut could take back, in lines: files that got their name before they were waited for, and names
+    that were not waited for at all. (Lines that are added to metrics and history are not waited for.)"""
+    waiting, names, said = set[str](), set[str](), list[str]()
+    for call in calls:
+        if call.name in ("write", "pwrite", "ftruncate"):
+            waiting.add(call.path)
+        elif call.name == "fsync":
+            waiting.discard(call.path)
+            names = {name for name in names if str(Path(name).parent) != (call.path or ".")}
+        elif call.source:
+            moved = {path for path in waiting if f"{path}/".startswith(f"{call.source}/")}
+            if ".tmp" not in call.path:
+                said += [f"{path} got its name, {call.path}, before it was on the disk" for path in moved]
+                names |= {call.path}
+            waiting = (waiting - moved) | {path.replace(call.source, call.path, 1) for path in moved}
+    return said + [f"the name {name} is not on the disk" for name in names]
 
 
 def at(number: int, torn: bool) -> Verdict:

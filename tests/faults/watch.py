@@ -262,9 +262,9 @@ class Watch:
         return self._below(name, self._path(task, arguments, 0, at), 0, source.removeprefix(self.folder))
 
     def _below(self, name: str, path: str, size: int, source: str = "") -> Call | None:
-        if not path.startswith(self.folder):
+        if not f"{path}/".startswith(self.folder):
             return None
-        return Call(len(self.calls), name, path.removeprefix(self.folder), size, source)
+        return Call(len(self.calls), name, path[len(self.folder) :], size, source)
 
     def _path(self, task: int, arguments: Sequence[int], first: int, at: bool) -> str:
         """The path among the arguments of a call, absolute."""
