@@ -47,9 +47,7 @@ def environment(state: State) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if cuda else device.type,
         **({"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()} if cuda else {}),
         "precision": state.engine.precision,
-        "variables": {
-            name: os.environ[name] for name in sorted(os.environ) if name.startswith(VARIABLES)
-        },
+        "variables": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(VARIABLES)},
     }
 
 
