@@ -48,6 +48,10 @@ SUMS = "SHA256SUMS"
 STATE = "state.json"
 
 
+class OtherFormatError(UsageError):
+    """A checkpoint is whole, for all that is known, but of an older or a newer version."""
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Writes tensors as a safetensors file, whole or not at all.
 
@@ -146,7 +150,7 @@ def verify(path: Path) -> None:
     """
     try:
         if (form := read_state(path)["format"]) != FORMAT:
-            raise UsageError(
+            raise OtherFormatError(
                 f"{path} has checkpoint format {form}, but this version reads {FORMAT}: {other(path, form)}"
             )
         lines = (line.partition("  ") for line in (path / SUMS).read_text("utf-8").splitlines())
@@ -194,9 +198,9 @@ def good(folder: Path, report: Report = log) -> Path | None:
     for path in found:
         try:
             verify(path)
+        except OtherFormatError:
+            raise
         except UsageError as error:
-            if "checkpoint format" in str(error):
-                raise
             report(f"warning: {error}: it is passed over")
         else:
             return path
@@ -283,8 +287,16 @@ def rotate(folder: Path, keep: int) -> None:
 
 
 def all_of(folder: Path) -> Iterator[Path]:
-    """The folders of all checkpoints of a run, in no order."""
-    return (path for path in folder.glob("step-*") if path.name[5:].isdigit())
+    """The folders of all checkpoints of a run, in no order.
+
+    Raises:
+        OSError: If there may be some that cannot be listed: a run whose checkpoints are out of reach has not lost them.
+    """
+    try:
+        found = list(folder.iterdir())  # glob takes a folder that it may not read for an empty one
+    except FileNotFoundError:
+        return iter(())
+    return (path for path in found if path.name.startswith("step-") and path.name[5:].isdigit())
 
 
 def _step(path: Path) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -25,6 +25,7 @@ from vaescope.health.lines import Lines, metrics
 from vaescope.health.machine import room
 from vaescope.history import DECISIVE, moved, read_history
 from vaescope.run import Run, read_arrays
+from vaescope.training import Outcome
 
 MARKS = ("config.yaml", "metrics.jsonl", "checkpoints", "history.jsonl")
 """What a run folder has from the beginning, of which one may be lost."""
@@ -91,15 +92,15 @@ class RunFolder:
             return False
 
     @cached_property
-    def states(self) -> dict[int, str]:
+    def states(self) -> dict[int, UsageError | OSError | None]:
         """Its checkpoints by their steps, each with what is wrong with it, if anything is."""
-        found = {}
+        found: dict[int, UsageError | OSError | None] = {}
         for path in checkpoint.all_of(self.folder / "checkpoints"):
             try:
                 checkpoint.verify(path)
-                found[int(path.name[5:])] = ""
+                found[int(path.name[5:])] = None
             except (UsageError, OSError) as error:
-                found[int(path.name[5:])] = one_line(error)
+                found[int(path.name[5:])] = error
         return dict(sorted(found.items()))
 
     @cached_property
@@ -119,8 +120,16 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end."""
-        return self.lines.scored and (self.folder / "model.safetensors").is_file()
+        """Whether it came to its end: all is drawn, too, of which the history tells, where there is one."""
+        history = read_history(self.folder)
+        ended = not history or history[-1].get("event") in get_args(Outcome)
+        return ended and self.lines.scored and (self.folder / "model.safetensors").is_file()
+
+    @property
+    def out_of_reach(self) -> list[UsageError | OSError]:
+        """What is wrong with checkpoints that are of another version, or may not be read: they are not lost."""
+        lasting = (checkpoint.OtherFormatError, PermissionError)
+        return [wrong for wrong in self.states.values() if isinstance(wrong, lasting)]
 
     @property
     def command(self) -> str:
@@ -171,6 +180,8 @@ def standing(run: RunFolder) -> Iterator[Finding]:
         yield fault(text, remedy or "train anew with a lower trainer.optimizer.init_args.lr")
     elif run.newest:
         yield note(f"interrupted; the newest good checkpoint is of step {run.newest:,}{of}", run.command)
+    elif run.out_of_reach:
+        yield note(f"interrupted at step {steps:,} or later", f"see to the checkpoints, then {run.command}")
     elif run.states:
         remedy = f"delete the folder checkpoints; {run.command} then begins it anew"
         yield note(f"interrupted at step {steps:,} or later; no checkpoint is good", remedy)
@@ -221,13 +232,15 @@ def latents(run: RunFolder) -> Iterator[Finding]:
 def checkpoints(run: RunFolder) -> Iterator[Finding]:
     """Whether the checkpoints are as they were written."""
     good = [step for step, wrong in run.states.items() if not wrong]
-    for wrong in (wrong for wrong in run.states.values() if wrong):
-        if "format" in wrong:
-            yield warning(wrong, f"vaescope migrate {run.word}, or a newer vaescope if that does not read it")
-        elif good:
-            yield warning(wrong, f"delete it: --resume takes that of step {run.newest:,}")
+    for wrong in run.out_of_reach[-1:]:  # what helps one helps all
+        readable = f"chmod -R u+rwX {run.word}, or have its owner do that"
+        other = f"vaescope migrate {run.word}, or a newer vaescope if that does not read it"
+        yield warning(one_line(wrong), other if isinstance(wrong, checkpoint.OtherFormatError) else readable)
+    for wrong in (wrong for wrong in run.states.values() if wrong and wrong not in run.out_of_reach):
+        if good:
+            yield warning(one_line(wrong), f"delete it: --resume takes that of step {run.newest:,}")
         else:
-            yield (warning if run.finished else fault)(wrong, "delete it: it is of no use to anybody")
+            yield (warning if run.finished else fault)(one_line(wrong), "delete it: it is of no use to anybody")
     if good:
         listed = ", ".join(f"{step:,}" for step in good)
         yield ok(f"{len(good)} as they were written, of step{'s'[: len(good) != 1]} {listed}")
@@ -367,7 +380,7 @@ def leftovers(run: RunFolder) -> Iterator[Finding]:
 
 
 def space(run: RunFolder) -> Iterator[Finding]:
-    """Whether there is room for going on."""
+    """Whether there is room for going on, and permission."""
     if run.finished:
         return
     found = room(f"the disk of {run.folder}", run.folder, f"move the run to another disk, then {run.command}")
