@@ -1,8 +1,10 @@
 """A run that goes on: from where, with what, and what is refused. That it goes on exactly is in test_training.py."""
 
 import json
+import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from vaescope.history import moved, note, read_history
 from vaescope.models import Flat
 from vaescope.nets import MLP
 from vaescope.observers import read_lines
+from vaescope.terminal import tell
 from vaescope.training import State, Trainer
 
 
@@ -302,6 +305,32 @@ def test_a_signal_ends_training_with_its_code(stop: Interruption, state: State, 
 def test_the_signal_of_batch_systems_does_not_kill_before_training(stop: Interruption) -> None:
     signal.raise_signal(BATCH)
     assert stop.wanted()
+
+
+def test_the_signal_of_batch_systems_waits_until_modules_are_imported() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {BATCH})  # as the command line does first of all
+    signal.raise_signal(BATCH)
+    made = Interruption()
+    made.disarm()
+    assert made.exit_code == 75
+    assert BATCH not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_nobody_need_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        tell("heard")
+        os.close(reader)  # as of a terminal that was closed in the first week of two
+        tell("unheard")
+        tell("unheard, too")
+
+
+def test_checkpoints_out_of_reach_are_not_taken_for_none(state: State, tmp_path: Path) -> None:
+    assert checkpoint.good(tmp_path / "none") is None
+    (tmp_path / "checkpoints").touch()  # as with a folder that may not be listed
+    with pytest.raises(NotADirectoryError):
+        checkpoint.good(tmp_path / "checkpoints")
 
 
 def test_a_history_says_what_a_run_was_trained_with(run_folder: Path) -> None:
