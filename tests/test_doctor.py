@@ -18,6 +18,7 @@ from conftest import retitled
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from vaescope.checkpoint import FormatError
 from vaescope.cli import main
 from vaescope.data.images import ImageSet
 from vaescope.files import alone
@@ -55,8 +56,12 @@ def test_a_check_that_fails_is_a_finding() -> None:
     def misses() -> Found:
         raise ModuleNotFoundError("No module named 'nothing'", name="nothing")
 
+    def locked() -> Found:
+        raise PermissionError(13, "Permission denied", "checkpoints")
+
     assert [(f.level, f.check) for f in Check("it", breaks)()] == [("warning", "it")]
     assert [(f.level, f.remedy) for f in Check("it", misses)()] == [("fault", "pip install nothing")]
+    assert "chmod" in Check("it", locked)()[0].remedy
     assert Check("it", lambda: [ok("good")])() == [Finding("ok", "good", check="it")]
 
 
@@ -92,6 +97,7 @@ def test_broken_libraries_take_no_others_with_them(tmp_path: Path, monkeypatch: 
 
 
 def test_a_torch_that_does_not_import_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KMP_DUPLICATE_LIB_OK", raising=False)  # which a library that another test imports may set
     packages(tmp_path, torch="import os; os._exit(3)", matplotlib="raise ImportError('no fonts')")
     monkeypatch.syspath_prepend(str(tmp_path))
     answers = ask(("torch", "threads", "products", "cuda", "matplotlib"), seconds=20)
@@ -535,6 +541,30 @@ def test_how_a_run_is_gone_on_with(run_folder: Path, tmp_path: Path) -> None:
     assert "no checkpoint is good" in worst(run_checks(run)[0]()).text
     shutil.rmtree(run / "checkpoints")
     assert "before the first checkpoint" in worst(run_checks(run)[0]()).text
+
+
+def test_a_run_that_was_cut_off_while_it_drew_is_not_finished(run_folder: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    (run / "history.jsonl").write_text('{"event": "begun", "step": 0}\n')
+    assert worst(run_checks(run)[0]()).remedy.startswith("vaescope train --resume")
+
+
+@pytest.mark.parametrize(("error", "remedy"), [(FormatError("older"), "migrate"), (PermissionError(13, "no"), "chmod")])
+def test_checkpoints_that_are_only_out_of_reach_are_not_to_be_deleted(
+    error: Exception, remedy: str, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    (run / "model.safetensors").unlink()
+    newest = max((run / "checkpoints").iterdir())
+    shutil.copytree(newest, newest.with_name("step-000999"))
+
+    def refuse(path: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("vaescope.checkpoint.verify", refuse)
+    found = {look.name: look() for look in run_checks(run) if look.name in ("standing", "checkpoints")}
+    assert "delete" not in worst(found["standing"]).remedy
+    assert [finding.remedy.count(remedy) for finding in found["checkpoints"]] == [1]
 
 
 def test_metrics_that_a_process_is_writing_are_no_fault(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ from vaescope.history import moved, note, read_history
 from vaescope.models import Flat
 from vaescope.nets import MLP
 from vaescope.observers import read_lines
+from vaescope.terminal import tell
 from vaescope.training import State, Trainer
 
 
@@ -392,6 +394,32 @@ def test_only_the_main_thread_listens_for_signals(state: State) -> None:
 
     with ThreadPoolExecutor(1) as elsewhere:
         assert elsewhere.submit(listens).result() == 0
+
+
+def test_the_signal_of_batch_systems_waits_until_modules_are_imported() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {BATCH})  # as the command line does first of all
+    signal.raise_signal(BATCH)
+    made = Interruption()
+    made.disarm()
+    assert made.exit_code == 75
+    assert BATCH not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_nobody_need_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        tell("heard")
+        os.close(reader)  # as of a terminal that was closed in the first week of two
+        tell("unheard")
+        tell("unheard, too")
+
+
+def test_checkpoints_out_of_reach_are_not_taken_for_none(state: State, tmp_path: Path) -> None:
+    assert checkpoint.good(tmp_path / "none") is None
+    (tmp_path / "checkpoints").touch()  # as with a folder that may not be listed
+    with pytest.raises(NotADirectoryError):
+        checkpoint.good(tmp_path / "checkpoints")
 
 
 def test_a_history_says_what_a_run_was_trained_with(run_folder: Path) -> None:

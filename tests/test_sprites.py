@@ -183,7 +183,7 @@ def objects(arrays: dict[str, np.ndarray]) -> None:
         (other, "checksum mismatch: file {path}"),
         (other, "delete it and run `vaescope data fetch sprites`"),
         (without, "{path} holds no latents_classes: delete it"),
-        (objects, "{path} holds Python objects"),
+        (objects, "{path}: imgs holds Python objects"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, change: Callable[[dict[str, np.ndarray]], None], said: str) -> None:

@@ -44,13 +44,13 @@ FORMAT = 2
 """Of a checkpoint. Those of format 1 have no hashes and no metrics: see :mod:`vaescope.migration`."""
 
 
-class FormatError(UsageError):
-    """A checkpoint that another version of vaescope wrote."""
-
-
 COUNTERS = ("step", "best", "best_step", "stale", "seconds", "first_loss", "easing", "back_offs")
 SUMS = "SHA256SUMS"
 STATE = "state.json"
+
+
+class FormatError(UsageError):
+    """A checkpoint is whole, for all that is known, but of an older or a newer version."""
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
@@ -306,8 +306,16 @@ def rotate(folder: Path, keep: int) -> None:
 
 
 def all_of(folder: Path) -> Iterator[Path]:
-    """The folders of all checkpoints of a run, in no order."""
-    return (path for path in folder.glob("step-*") if path.name[5:].isdecimal())
+    """The folders of all checkpoints of a run, in no order.
+
+    Raises:
+        OSError: If there may be some that cannot be listed: a run whose checkpoints are out of reach has not lost them.
+    """
+    try:
+        found = list(folder.iterdir())  # glob takes a folder that it may not read for an empty one
+    except FileNotFoundError:
+        return iter(())
+    return (path for path in found if path.name.startswith("step-") and path.name[5:].isdecimal())
 
 
 def step_of(path: Path) -> int:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from vaescope.clock import Clock
 from vaescope.data.fetch import IMAGES
 from vaescope.objectives import Terms
-from vaescope.terminal import printable
+from vaescope.terminal import printable, tell, unheard
 from vaescope.training import Observer, State
 
 SECONDS = 0.25
@@ -66,7 +66,7 @@ class Lines(Observer):
         where = f"epoch {state.epoch:.1f}, step {state.step:,}/{state.total:,}: validation {split(terms)}"
         left = self.pace.seconds_left(state)
         pace = "" if math.isinf(left) else f", {self.pace.images_per_second(state):,.0f} images/s, {left:.0f} s left"
-        print(where + pace, file=sys.stderr, flush=True)
+        tell(where + pace)
 
     def close(self) -> None:
         """Leaves what was said."""
@@ -120,7 +120,8 @@ class Bar(Observer):
 
     def close(self) -> None:
         """Stops drawing the bar, also after an error."""
-        self.progress.stop()
+        with unheard(sys.stderr):
+            self.progress.stop()
 
 
 def display() -> Bar | Lines:
@@ -147,7 +148,8 @@ class Download:
             line = f"{done:,} of {total:,} images"
         else:
             line = f"{name}: {done / 1e6:.1f}" + (f" of {total / 1e6:.1f}" if total else "") + " MB"
-        print(f"\r{printable(line)}", end=end, file=sys.stderr, flush=True)
+        with unheard(sys.stderr):
+            print(f"\r{printable(line)}", end=end, file=sys.stderr, flush=True)
 
 
 class Steps:
@@ -176,7 +178,7 @@ class Steps:
             self.bar.update(self.task, description=name, completed=share)
         elif name and name != self.said:
             self.said = name
-            print(name, file=sys.stderr, flush=True)
+            tell(name)
 
     def __exit__(self, *error: object) -> None:
         if self.bar is not None:

@@ -5,8 +5,13 @@ erase what was there, to set its title, or to write from right to left. These ar
 """
 
 import json
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
 
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters of control, breaks of lines, changes of the direction of writing, and bytes that are no text."""
@@ -38,7 +43,25 @@ def say(result: object) -> None:
 
 def tell(message: str) -> None:
     """Tells what is being done on standard error, which leaves standard output to results."""
-    print(legible(message), file=sys.stderr, flush=True)
+    with unheard(sys.stderr):
+        print(legible(message), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def unheard(*streams: TextIO) -> Iterator[None]:
+    """Work that goes on if nobody listens any more, because a terminal was closed or a pipe has no reader: from then on
+    these streams lead nowhere."""
+    try:
+        yield
+    except OSError:
+        for stream in streams:
+            silence(stream)
+
+
+def silence(stream: TextIO) -> None:
+    """Lets all that is written to a stream from now on, and what it still holds, lead nowhere."""
+    with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:  # some streams are no files
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _written_out(found: re.Match[str]) -> str:

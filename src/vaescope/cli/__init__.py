@@ -7,13 +7,13 @@ one line on standard error, with exit code 2; a run that fails leaves with 1, on
 import difflib
 import importlib
 import io
-import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from vaescope import __version__
 from vaescope.errors import RunError, UsageError
-from vaescope.terminal import tell
+from vaescope.terminal import silence, tell
 
 VERBS = {
     "train": ("train", "train a model as a config says, and draw what it learned"),
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return fail("there is not enough memory for that: ask for less, or for a smaller model or batch", 1)
     except BrokenPipeError:  # the reader, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -93,6 +93,8 @@ def run(verb: str, words: list[str]) -> int:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         guess = f"did you mean {near[0]}?" if near else f"there are {', '.join(VERBS)}"
         raise UsageError(f"there is no verb {verb}: {guess}")
+    if verb == "train" and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})  # it would kill; `train` listens once it is imported
     module = importlib.import_module(f"vaescope.cli.{VERBS[verb][0]}")
     code: int = getattr(module, verb)(words)
     return code

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from vaescope.migration import migrate as bring_up_to_date
 from vaescope.progress import Download, display
 from vaescope.request import understood
 from vaescope.summary import describe
-from vaescope.terminal import say
+from vaescope.terminal import say, unheard
 from vaescope.training import Observer, State
 
 
@@ -29,7 +31,9 @@ def train(words: Sequence[str]) -> int:
     finally:
         stop.disarm()
         shown.close()
-    say(json.dumps(summary.record()) if asked.json else describe(summary))
+    with unheard(sys.stdout):  # the exit code counts, whoever reads
+        say(json.dumps(summary.record()) if asked.json else describe(summary))
+        sys.stdout.flush()
     return stop.exit_code if summary.outcome == "interrupted" else 0
 
 
@@ -55,7 +59,9 @@ class Interruption(Observer):
     def __init__(self) -> None:
         self.signals: list[int] = []
         self.handlers: dict[int, Any] = {}
-        self._listen(*([BATCH] if BATCH else []))
+        if BATCH:
+            self._listen(BATCH)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {BATCH})  # one that came while modules were imported comes now
 
     def started(self, state: State) -> None:
         """Begins to listen."""
@@ -93,7 +99,8 @@ class Interruption(Observer):
         if self.signals and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not self.signals:
-            os.write(2, STOPPING)  # a handler may come in the middle of a print, and must not print itself
+            with suppress(OSError):  # nobody may be reading
+                os.write(2, STOPPING)  # a handler may come in the middle of a print, and must not print itself
         self.signals.append(number)
 
 

@@ -122,8 +122,8 @@ class ImageData:
         if not root.exists():
             here = "" if root.is_absolute() else f" in {Path.cwd()}"
             raise UsageError(
-                f"data.root is {root}, which does not exist{here}: set it in config.yaml, or --data in training, "
-                "to where the images are"
+                f"data.root is {root}, which does not exist{here}: set it in config.yaml, or give --data.root in "
+                "training, to where the images are"
             )
         return open_source(root, self.classes)
 

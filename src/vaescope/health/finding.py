@@ -52,6 +52,8 @@ class Check:
             found = list(self.look())
         except ModuleNotFoundError as error:
             found = [fault(f"{error.name} is missing", f"pip install {error.name}")]
+        except PermissionError as error:
+            found = [fault(one_line(error), "chmod -R u+rwX on that, or have its owner do so")]
         except Exception as error:  # of whatever is broken: the other checks may say why
             found = [warning(f"this could not be looked at ({one_line(error)})", "mend the faults first, if any")]
         return [replace(finding, check=self.name) for finding in found]

@@ -125,6 +125,12 @@ class RunFolder:
         return whole and concluded(read_history(self.folder))
 
     @property
+    def out_of_reach(self) -> list[UsageError | OSError]:
+        """What is wrong with checkpoints that are of another version, or may not be read: they are not lost."""
+        lasting = (checkpoint.FormatError, PermissionError)
+        return [wrong for wrong in self.states.values() if isinstance(wrong, lasting)]
+
+    @property
     def command(self) -> str:
         """The command that goes on with it."""
         return f"vaescope train --resume {shlex.quote(str(self.folder))}"
@@ -173,6 +179,8 @@ def standing(run: RunFolder) -> Iterator[Finding]:
         yield fault(text, remedy or "train anew with a lower trainer.optimizer.init_args.lr")
     elif run.newest:
         yield note(f"interrupted; the newest good checkpoint is of step {run.newest:,}{of}", run.command)
+    elif run.out_of_reach:
+        yield note(f"interrupted at step {steps:,} or later", f"see to the checkpoints, then {run.command}")
     elif run.states:
         remedy = f"delete the folder checkpoints; {run.command} then begins it anew"
         yield note(f"interrupted at step {steps:,} or later; no checkpoint is good", remedy)
@@ -223,14 +231,15 @@ def latents(run: RunFolder) -> Iterator[Finding]:
 def checkpoints(run: RunFolder) -> Iterator[Finding]:
     """Whether the checkpoints are as they were written."""
     good = [step for step, wrong in run.states.items() if not wrong]
-    for error in filter(None, run.states.values()):
-        wrong = one_line(error)
-        if isinstance(error, checkpoint.FormatError):
-            yield warning(wrong, f"vaescope migrate {run.word}, or a newer vaescope if that does not read it")
-        elif good:
-            yield warning(wrong, f"delete it: --resume takes that of step {run.newest:,}")
+    for wrong in run.out_of_reach[-1:]:  # what helps one helps all
+        readable = f"chmod -R u+rwX {run.word}, or have its owner do that"
+        other = f"vaescope migrate {run.word}, or a newer vaescope if that does not read it"
+        yield warning(one_line(wrong), other if isinstance(wrong, checkpoint.FormatError) else readable)
+    for wrong in (wrong for wrong in run.states.values() if wrong and wrong not in run.out_of_reach):
+        if good:
+            yield warning(one_line(wrong), f"delete it: --resume takes that of step {run.newest:,}")
         else:
-            yield (warning if run.finished else fault)(wrong, "delete it: it is of no use to anybody")
+            yield (warning if run.finished else fault)(one_line(wrong), "delete it: it is of no use to anybody")
     if good:
         listed = ", ".join(f"{step:,}" for step in good)
         yield ok(f"{len(good)} as they were written, of step{'s'[: len(good) != 1]} {listed}")
@@ -370,7 +379,7 @@ def leftovers(run: RunFolder) -> Iterator[Finding]:
 
 
 def space(run: RunFolder) -> Iterator[Finding]:
-    """Whether there is room for going on."""
+    """Whether there is room for going on, and permission."""
     if run.finished:
         return
     found = room(f"the disk of {run.folder}", run.folder, f"move the run to another disk, then {run.command}")
