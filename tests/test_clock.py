@@ -85,6 +85,7 @@ def trained(folder: Path) -> tuple[list[dict[str, Any]], bytes, list[float]]:
     return lines, (folder / "model.safetensors").read_bytes(), seconds
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_does_not_look_at_the_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

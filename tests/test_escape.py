@@ -170,6 +170,7 @@ def test_no_element_and_no_attribute_comes_from_a_name(
     assert len(theirs.bones) > 1
 
 
+@pytest.mark.slow
 def test_every_name_is_shown_as_it_is(odd: Path, images: ImageSet, untraced: None) -> None:
     shown = [printable(word) for word in ODD]
     assert all(word in Skeleton(PAGES["report"](odd, images)).text for word in [*shown, printable(NAME)])

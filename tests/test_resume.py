@@ -37,6 +37,8 @@ from vaescope.observers import read_lines
 from vaescope.terminal import tell
 from vaescope.training import State, Trainer
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def run(run_folder: Path, tmp_path: Path) -> Path:
