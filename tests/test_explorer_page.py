@@ -167,8 +167,13 @@ def test_the_lens_follows_the_pointer(page: Chromium) -> None:
 def test_a_point_is_hovered_and_selected(page: Chromium) -> None:
     lonely = loneliest(page)
     place = tuple(points(page)[lonely])
-    page.drag([(place[0] + 1, place[1])], press=False)
-    page.wait("return store.now.hovered === given[0]", lonely)
+
+    def hovered() -> bool:
+        """Whether it is, once the pointer has moved there: a page that is busy may miss a move."""
+        page.drag([(place[0], place[1] + 1), (place[0] + 1, place[1])], press=False)
+        return page.state("hovered") == lonely
+
+    until(hovered, "the point is hovered")
     page.click(place)
     assert page.state("selected") == lonely
     assert page.state("tab") == "point"
