@@ -115,7 +115,8 @@ def _case(folder: Path, case: Callable[..., kills.Outcome]) -> kills.Outcome:
     try:
         outcome = case(folder=folder / f"case-{os.getpid()}")
     except Exception:
-        outcome = kills.Outcome(-1, "the suite itself", [], [traceback.format_exc()])
+        which = [str(part) for part in getattr(case, "args", ()) if isinstance(part, int | float | str | tuple)]
+        outcome = kills.Outcome(-1, "the suite itself", which, [traceback.format_exc()])
     if outcome.wrong:
         print(f"{outcome}"[:1500], file=sys.stderr, flush=True)
     return outcome

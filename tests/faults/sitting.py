@@ -1,5 +1,6 @@
 """A sitting: one command of vaescope in a forked process, watched, and what came of it."""
 
+import faulthandler
 import importlib
 import io
 import os
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.watch import Call, Verdict, Watch, forked, innocent
+from tests.faults.watch import LIMIT, Call, Verdict, Watch, forked, innocent
 
 LAZY = (
     "matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.style", "matplotlib.mathtext",
@@ -81,7 +82,12 @@ def sit(work: Work, folder: Path, verdict: Verdict = innocent, moments: Sequence
     begun = time.perf_counter()
     pid, notices = forked(lambda: _child(work, folder, log))
     watch = Watch(pid, notices, folder, verdict)
-    code = watch.until_end(moments)
+    try:
+        code = watch.until_end(moments)
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}; it said {log.read_text(encoding='utf-8', errors='replace')[-3000:]}") from None
+    if watch.gaps:  # a second process is waited for in a verdict, too, but not so long
+        print(f"the watch itself stood still for {watch.gaps} s", file=sys.stderr, flush=True)
     said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     log.unlink(missing_ok=True)
     return Sitting(code, said, tuple(watch.calls), tuple(watch.struck), time.perf_counter() - begun)
@@ -96,6 +102,7 @@ def _child(work: Work, folder: Path, log: Path) -> int:
     for file, number in ((nowhere, 0), (nowhere, 1), (said, 2)):
         os.dup2(file, number)
     sys.stdout, sys.stderr = (io.TextIOWrapper(os.fdopen(n, "wb", 0), "utf-8", write_through=True) for n in (1, 2))
+    faulthandler.dump_traceback_later(LIMIT - 20, file=said)  # of a process that hangs
     try:
         from vaescope.cli import main
 

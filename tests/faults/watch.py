@@ -52,7 +52,10 @@ RECEIVE, ANSWER = 0xC0502100, 0xC0182101
 
 LISTEN, ALLOW, NOTIFY = 8, 0x7FFF0000, 0x7FC00000
 LIMIT = 120.0
-"""Seconds after which a process hangs."""
+"""Seconds after which a process hangs, of those in which its watch ran."""
+
+STILL = 20.0
+"""Seconds without a turn of the watch, which waits a second at most, after which it has itself been stopped."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -183,6 +186,7 @@ class Watch:
         self.names = {number: name for name, number in CALLS[platform.machine()].items()}
         self.calls: list[Call] = []
         self.struck: list[Call] = []
+        self.gaps: list[float] = []
 
     def until_end(self, moments: Sequence[tuple[float, int]] = ()) -> int:
         """Answers until the process has ended.
@@ -196,28 +200,44 @@ class Watch:
         Raises:
             TimeoutError: If it does not end.
         """
-        begun, waiting = time.monotonic(), [*sorted(moments), (LIMIT, 0)]
+        waiting, ran, last = [*sorted(moments), (LIMIT, 0)], 0.0, time.monotonic()
         end, poll = os.pidfd_open(self.pid), select.poll()
         poll.register(end, select.POLLIN)
         poll.register(self.notices, select.POLLIN)
         try:
             while True:
-                ready = dict(poll.poll(1000 * max(0.0, begun + waiting[0][0] - time.monotonic())))
+                ready = dict(poll.poll(1000 * min(1.0, max(0.0, waiting[0][0] - ran))))
                 if ready.get(self.notices, 0) & select.POLLIN:
                     self._answer()
                 elif end in ready:
                     return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-                if begun + waiting[0][0] <= time.monotonic():
+                gap, last = time.monotonic() - last, time.monotonic()
+                if gap > STILL:
+                    self.gaps.append(gap)
+                ran += min(gap, STILL)
+                if waiting[0][0] <= ran:
                     self._send(waiting.pop(0)[1])
         finally:
             os.close(end)
             os.close(self.notices)
 
     def _send(self, number: int) -> None:
+        stuck = "" if number else self._stuck()
         os.kill(self.pid, number or signal.SIGKILL)
         if not number:
             os.waitpid(self.pid, 0)
-            raise TimeoutError(f"it did not end within {LIMIT:.0f} s; the last it did was {self.calls[-1:]}")
+            raise TimeoutError(f"it did not end within {LIMIT:.0f} s; the last it did was {self.calls[-1:]}; {stuck}")
+
+    def _stuck(self) -> str:
+        """What every thread of a process that hangs waits for, as far as the kernel tells."""
+        said = []
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            facts = []
+            for name in ("wchan", "syscall", "stat"):
+                with suppress(OSError):
+                    facts.append((task / name).read_text().strip()[:120])
+            said.append(" ".join(facts))
+        return "; ".join(said)
 
     def _answer(self) -> None:
         """Takes one call, and says what becomes of it. A process that is killed in the meantime needs no answer."""
