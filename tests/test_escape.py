@@ -217,7 +217,7 @@ VERBS = (
     "report RUN -o PHOTOS/NAME", "report RUN --NAME", "train --data NAME", "train --config RUN/NAME",
     "train --data sample --model.NAME 1", "train --data sample --trainer.lr NAME", "export RUN --NAME",
     "data fetch NAME",
-    "doctor RUN", "doctor PHOTOS", "doctor NAME",
+    *(pytest.param(words, marks=pytest.mark.slow) for words in ("doctor RUN", "doctor PHOTOS", "doctor NAME")),
 )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def test_damaged_files_are_read_or_refused_in_one_line(name: str, home: Path, ru
     seeds = target.seeds(home, run_folder)
     assert judge(target.at(home, seeds[0]), acts).way == "read"
 
-    @settings(max_examples=4 if name.startswith(SLOW) else 15, deadline=None, database=None, derandomize=True,
+    @settings(max_examples=3 if name.startswith(SLOW) else 8, deadline=None, database=None, derandomize=True,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     @given(st.sampled_from(seeds), st.data())
     def try_one(seed: bytes, choice: st.DataObject) -> None:

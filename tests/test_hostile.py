@@ -342,6 +342,7 @@ def test_a_loss_that_is_no_number_keeps_nothing_from_being_read(run_folder: Path
     assert math.isnan(Run.load(folder).loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "value"), [("width", 10**9), ("width", 4000), ("encoder_blocks", 2000)])
 def test_no_model_is_built_that_is_larger_than_its_weights(
     key: str, value: int, run_folder: Path, tmp_path: Path, acts: Acts
@@ -413,6 +414,7 @@ def test_small_files_that_promise_much_take_no_memory(tmp_path: Path, acts: Acts
         told(lambda: open_source(tmp_path / "file"), acts)
 
 
+@pytest.mark.slow
 def test_an_idx_file_is_unzipped_no_further_than_it_promises(tmp_path: Path, acts: Acts) -> None:
     (tmp_path / "file").write_bytes(gzip.compress(b"\0\0\x08\x01" + struct.pack(">I", 5) + bytes(MEMORY)))
     assert "too long" in told(lambda: read_idx(tmp_path / "file"), acts, most=20.0)
