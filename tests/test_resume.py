@@ -21,14 +21,14 @@ import torch
 
 import vaescope as vs
 from tests.conftest import TINY
-from vaescope import checkpoint
+from vaescope import checkpoint, files
 from vaescope.cli import main
 from vaescope.cli.train import BATCH, Interruption
 from vaescope.config import Config, differences
 from vaescope.data.batches import Batches
 from vaescope.data.images import ImageSet
-from vaescope.errors import UsageError
-from vaescope.experiment import begin
+from vaescope.errors import RunError, UsageError
+from vaescope.experiment import begin, make_folder
 from vaescope.files import OLD, alone, remove_leftovers
 from vaescope.history import moved, note, read_history
 from vaescope.models import Flat
@@ -269,6 +269,23 @@ def test_two_processes_do_not_train_one_run(run: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.skipif(not hasattr(signal, "siginterrupt"), reason="here no signal interrupts a system call")
+def test_a_run_folder_that_may_not_survive_a_power_cut_is_no_other_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = files.to_disk
+
+    def broken(path: Path) -> None:
+        if path == tmp_path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(path)
+
+    monkeypatch.setattr(files, "to_disk", broken)
+    with pytest.raises(RunError, match=r"cannot be written \(Input/output error\); .* --resume"):
+        make_folder(tmp_path / "run", "")
+    with pytest.raises(UsageError, match="exists already"):
+        make_folder(tmp_path / "run", "")
+
+
 def test_a_signal_interrupts_no_native_code_that_reads_or_writes() -> None:
     """Rust does not begin a call again that a signal has interrupted, as they are on network file systems."""
     library, (out, into) = ctypes.CDLL(None, use_errno=True), os.pipe()

@@ -1,5 +1,6 @@
 """An experiment: from a config to a run folder that holds all that came of it."""
 
+import errno
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -444,7 +445,11 @@ def make_folder(folder: Path, config_text: str) -> None:
         with atomic_folder(folder) as temporary:
             (temporary / "config.yaml").write_text(config_text, encoding="utf-8")
     except OSError as error:
-        check_new(folder)  # another process may have been faster
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            check_new(folder)  # another process was faster
+        if folder.exists():  # only its name could not be waited for
+            with written_to(folder):
+                raise
         raise UsageError(f"{folder} cannot be made ({error.strerror}): give an --out that can be written to") from None
 
 

@@ -33,9 +33,10 @@ class Worker:
         name: The target.
         folder: What the target leaves goes here.
         run: A finished run.
+        again: Findings of another time, which are tried again.
     """
 
-    def __init__(self, name: str, folder: Path, run: Path) -> None:
+    def __init__(self, name: str, folder: Path, run: Path, again: Path) -> None:
         from tests.fuzz.judge import Acts
         from tests.fuzz.targets import TARGETS
 
@@ -43,7 +44,7 @@ class Worker:
         self.home.mkdir(parents=True, exist_ok=True)
         self.seeds = self.target.seeds(self.home, run)
         self.ways: set[str] = set()
-        self.runs, self.told, self.begun = 0, 0.0, time.monotonic()
+        self.runs, self.told, self.begun = 0, 0.0, time.process_time()
         self.acts = Acts(self.home)
         self.watchdog = (folder / "watchdog").open("w")
         for data in self.seeds:
@@ -52,6 +53,10 @@ class Worker:
             self.check(data)
             if "read" not in self.ways:  # else nothing behind that would be tried
                 raise SystemExit(f"{name} refuses the valid file that it begins with: {self.ways}")
+        known = {path.read_bytes() for path in (folder / "findings").glob("*")}
+        for path in sorted(set(again.glob("*")) - set(again.glob("*.txt"))):
+            if (data := path.read_bytes()) not in known:  # else it has just ended a process
+                self.check(data)
 
     def check(self, data: bytes) -> bool:
         """Reads one input. Returns whether it ended as none before it."""
@@ -75,7 +80,7 @@ class Worker:
     def tell(self) -> None:
         """Writes down how far it is."""
         self.told = time.monotonic()
-        tally = {"runs": self.runs, "seconds": self.told - self.begun, "ways": sorted(self.ways)}
+        tally = {"runs": self.runs, "seconds": time.process_time() - self.begun, "ways": sorted(self.ways)}
         (self.folder / "tally.json").write_text(json.dumps(tally))
 
 
@@ -150,6 +155,7 @@ def main() -> None:
     made.add_argument("--folder", type=Path)
     made.add_argument("--corpus", type=Path)
     made.add_argument("--run", type=Path)
+    made.add_argument("--again", type=Path)
     made.add_argument("--seconds", type=int)
     made.add_argument("--seed", type=int)
     made.add_argument("--engine", choices=["atheris", "damage"])
@@ -161,7 +167,7 @@ def main() -> None:
             import tests.fuzz.targets
     import tests.fuzz.targets  # noqa: F401
 
-    worker = Worker(asked.name, asked.folder, asked.run)
+    worker = Worker(asked.name, asked.folder, asked.run, asked.again)
     limit_memory()
     (by_coverage if asked.engine == "atheris" else by_damage)(worker, asked.seconds, asked.corpus, asked.seed)
     worker.tell()
