@@ -31,6 +31,7 @@ def main() -> int:
     made.add_argument("parts", nargs="*", choices=[[], *PARTS], help=f"some of {', '.join(PARTS)} (kills)")
     made.add_argument("--kills", type=int, default=200, help="how many cases of kills (200)")
     made.add_argument("--errors", type=int, default=0, help="how many cases of errors (one for every call)")
+    made.add_argument("--each", action="store_true", help="every error at every call, not one of them in turn")
     made.add_argument("--damage", type=int, default=0, help="how many cases of damage (all)")
     made.add_argument("--signals", type=int, default=40, help="how many cases of signals (40)")
     made.add_argument("--seed", type=int, default=0, help="the seed of the first; the next ones follow (0)")
@@ -71,7 +72,7 @@ def all_errors(asked: argparse.Namespace, folder: Path) -> list[kills.Outcome]:
     """One trouble at every call of a run, and file systems that are full or read-only."""
     reference = kills.Reference(FULL, folder / "references")
     assert reference.content
-    pairs = errors.pairs(reference.sitting.calls, asked.seed, each=False)
+    pairs = errors.pairs(reference.sitting.calls, asked.seed, asked.each)
     some = random.Random(asked.seed).sample(pairs, asked.errors) if asked.errors else pairs
     outcomes = spread([partial(errors.case, pair, reference) for pair in some], asked, folder)
     real = list(errors.real(asked.seed, max(1, len(some) // 20), len(reference.sitting.calls)))

@@ -108,7 +108,7 @@ def judged(outcome: Outcome, done: Sitting, reference: Reference, folder: Path) 
     if kept and not is_good(kept[-1]):
         outcome.wrong.append(f"{kept[-1].name} is not good")
     last = sit(reference.scenario.next(folder), folder)
-    if last.code and not (done.code == 0 and "is finished" in last.said):
+    if last.code and "is finished" not in last.said:  # then the last line of all was all that was refused
         outcome.wrong.append(f"gone on with, it leaves with {last.code}: {last.said[-700:]}")
     outcome.wrong += differences(reference.content, content(folder))
     return outcome
