@@ -185,7 +185,7 @@ def test_figures_draws_the_same_pictures_again(run_folder: Path, tmp_path: Path)
         assert (copy / "figures" / name).read_bytes() == (run_folder / "figures" / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("latent", [1, 3, 5])
+@pytest.mark.parametrize("latent", [1, pytest.param(3, marks=pytest.mark.slow), 5])
 def test_other_numbers_of_latents_are_drawn(latent: int, tmp_path: Path) -> None:
     words = ["--model.latent", str(latent), "--trainer.epochs", "1", "--out", str(tmp_path / "r")]
     assert main(["train", *TINY, *words]) == 0
@@ -247,6 +247,7 @@ def test_no_animation_is_drawn_where_none_is_wanted(tmp_path: Path) -> None:
     assert not (tmp_path / "r" / "frames.npz").exists()
 
 
+@pytest.mark.slow
 def test_resume_after_an_interruption_gives_the_uninterrupted_run(tmp_path: Path) -> None:
     """A run killed by Ctrl-C leaves with 130, a checkpoint and pictures, and goes on to the same end."""
     words = ["train", *TINY, "--trainer.epochs", "40", "--trainer.checkpoint_every", "20", "--figures.frames", "0"]
@@ -457,6 +458,7 @@ def test_a_run_is_scored_once_and_can_be_finished_after_a_crash(
     assert (copy / "model.safetensors").read_bytes() == (run_folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_two_processes_make_the_same_run(tmp_path: Path) -> None:
     words = ["train", *TINY, "--trainer.steps", "12", "--figures.frames", "0", "--out"]

@@ -271,6 +271,7 @@ def test_sizes_are_of_all_of_it(found: Page) -> None:
     assert sum(size for name, size in parts.items() if name.startswith("still_")) < 200_000
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(run_folder: Path, found: Page) -> None:
     assert explorer_html(vs.load(run_folder)) == found.text
 
@@ -401,6 +402,7 @@ def test_without_programs_there_is_a_page_that_says_why(
     assert {"codes", "frames", "sheet0"} <= set(shown.blocks)
 
 
+@pytest.mark.slow
 def test_weights_that_half_precision_cannot_hold_are_kept_whole(
     run_folder: Path, images: ImageSet, monkeypatch: pytest.MonkeyPatch, found: Page
 ) -> None:

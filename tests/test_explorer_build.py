@@ -35,9 +35,11 @@ def test_the_runtime_is_that_of_its_package(tmp_path: Path) -> None:
     assert (tmp_path / "runtime.wasm.gz").read_bytes() == (SHIPPED / "runtime.wasm.gz").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_types_of_the_sources_are_right() -> None:
     node("node_modules/typescript/bin/tsc", "--noEmit")
 
 
+@pytest.mark.slow
 def test_the_sources_are_in_their_style() -> None:
     node("node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", ".")

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -354,20 +355,17 @@ def test_a_view_is_in_its_address(page: Chromium, explorer_page: Path) -> None:
     assert page.state("view") == pytest.approx({"x": 0.1, "y": 0.2, "scale": 90})
 
 
-@pytest.mark.parametrize(
-    "fragment",
-    [
+def test_an_address_that_makes_no_sense_does_no_harm(page: Chromium, explorer_page: Path) -> None:
+    for fragment in (
         "#z=1,2,3,4&plane=9,12&frame=99&sel=5000000&hide=77",
         "#tab=nowhere&colour=__proto__&temperature=-1&label=x",
         "#view=0,0,0&anchors=1;2;3&z=NaN,Infinity",
         "#%E0%A4%A",
-    ],
-)
-def test_an_address_that_makes_no_sense_does_no_harm(page: Chromium, explorer_page: Path, fragment: str) -> None:
-    page.open(explorer_page, fragment)
-    assert page.element(MAP).is_displayed()
-    assert np.isfinite(page.state("z")).all()
-    assert len(page.state("z")) == 2
+    ):
+        page.open(explorer_page, fragment)
+        assert page.element(MAP).is_displayed(), fragment
+        assert np.isfinite(page.state("z")).all(), fragment
+        assert len(page.state("z")) == 2, fragment
 
 
 def test_keys_do_all(page: Chromium) -> None:
@@ -464,13 +462,13 @@ def inked(window: Chromium) -> np.ndarray:
     return np.ptp(pixels, -1)
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 740), (768, 1024), (1280, 800), (1920, 1080)])
-def test_nothing_sticks_out_at_any_width(page: Chromium, width: int, height: int) -> None:
-    page.size(width, height, phone=width < 400)
-    for tab in page.run("return [...document.querySelectorAll('[role=tab]')].map((one) => one.id.slice(4))"):
+def test_nothing_sticks_out_at_any_width(page: Chromium) -> None:
+    tabs = page.run("return [...document.querySelectorAll('[role=tab]')].map((one) => one.id.slice(4))")
+    for (width, height), tab in product([(360, 740), (768, 1024), (1280, 800), (1920, 1080)], tabs):
+        page.size(width, height, phone=width < 400)
         page.set(tab=tab)
         page.frames(3)
-        assert page.run("return document.documentElement.scrollWidth") <= width, tab
+        assert page.run("return document.documentElement.scrollWidth") <= width, (tab, width)
         outside = page.run(
             """
             const scrolls = (one) => one && one !== document.body
@@ -482,7 +480,7 @@ def test_nothing_sticks_out_at_any_width(page: Chromium, width: int, height: int
             }).map((one) => one.outerHTML.slice(0, 200))
             """
         )
-        assert outside == [], tab
+        assert outside == [], (tab, width)
 
 
 def test_the_page_keeps_still_while_the_pointer_moves(page: Chromium) -> None:
@@ -500,10 +498,10 @@ def test_the_page_keeps_still_while_the_pointer_moves(page: Chromium) -> None:
     assert sum(page.run("return shifts")) < 0.01
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(page: Chromium, scheme: str) -> None:
-    page.scheme(scheme)
-    for tab in page.run("return [...document.querySelectorAll('[role=tab]')].map((one) => one.id.slice(4))"):
+def test_text_stands_out_from_its_ground(page: Chromium) -> None:
+    tabs = page.run("return [...document.querySelectorAll('[role=tab]')].map((one) => one.id.slice(4))")
+    for scheme, tab in product(("light", "dark"), tabs):
+        page.scheme(scheme)
         page.set(tab=tab)
         page.frames(5)
         for text, size, ink, grounds in page.run(TEXTS):

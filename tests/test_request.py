@@ -1,6 +1,7 @@
 """A request for one's own images: what is picked, what a config file says, and what options say."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@cache
 def asked(*words: object) -> dict[str, Any]:
-    """The whole config that a request comes to."""
+    """The whole config that a request comes to; nothing that is asked about is changed meanwhile."""
     return spelled_out(plain(expand_data([str(word) for word in words])[0]))
 
 
