@@ -135,6 +135,8 @@ MISTAKES = [
     (["--trainer.epochs", "many"], "trainer.epochs: Expected int. Got value: many"),
     (["--data.targets", "gray"], "'binary', 'grey', 'centred'"),
     (["--model.latent", "0"], "at least 1"),
+    (["--trainer.steps", "1" + 400 * "0"], "from 1 to 1,000,000,000,000"),
+    (["--data.labelled", "1" + 400 * "0"], "give one below 1.8e308"),
     (["--trainer.steps", "0"], "trainer.steps is 0"),
     (["--trainer.clip", "0"], "positive"),
     (["--figures.frames", "1"], "at least 2"),

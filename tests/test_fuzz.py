@@ -53,6 +53,18 @@ def test_damaged_files_are_read_or_refused_in_one_line(name: str, home: Path, ru
     try_one()
 
 
+OF_JSON = [name for name, target in TARGETS.items() if ".json" in target.file or name == "run-header"]
+
+
+@pytest.mark.parametrize("brackets", [b"[", b'{"a":'], ids=["lists", "objects"])
+@pytest.mark.parametrize("name", OF_JSON)
+def test_brackets_without_end_are_no_json(name: str, brackets: bytes, home: Path, run_folder: Path, acts: Acts) -> None:
+    target = TARGETS[name]
+    target.seeds(home, run_folder)
+    verdict = judge(target.at(home, brackets * 20_000), acts)
+    assert not verdict.wrong, f"{verdict.way}\n{verdict.wrong}"
+
+
 LINES = {"one line": "", "two\nlines": "2 lines", "x" * 2000: "2000 characters", "a \x1b[2J terminal": "not printable"}
 
 

@@ -37,7 +37,7 @@ from vaescope.data.fetch import Report, log
 from vaescope.engine import Precision
 from vaescope.errors import RunError, UsageError, one_line
 from vaescope.files import atomic_file, atomic_folder
-from vaescope.foreign import explained
+from vaescope.foreign import explained, from_json
 from vaescope.training import State
 
 FORMAT = 2
@@ -235,10 +235,10 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         if not (path / STATE).is_file():  # such as a pipe, for which reading would wait
             raise FileNotFoundError("it is missing")
-        record = json.loads((path / STATE).read_text(encoding="utf-8"))
+        record = from_json((path / STATE).read_text(encoding="utf-8"))
         if not isinstance(record, dict) or "format" not in record:
             raise ValueError("it has no format")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         if isinstance(error, PermissionError):
             raise
         raise UsageError(f"{path} is damaged ({STATE}: {one_line(error)})") from None

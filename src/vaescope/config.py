@@ -101,6 +101,8 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
         if isinstance(error, UsageError):
             raise
         raise UsageError(explain(parser, str(error))) from None
+    except OverflowError:
+        raise UsageError("a number in the config is too large: give one below 1.8e308") from None
     except RecursionError:
         raise UsageError("the config is nested too deeply, or contains itself") from None
     parsed.config = files
@@ -115,7 +117,7 @@ def build(parser: ArgumentParser, parsed: Namespace) -> Config:
         return Config(**{name: built[name] for name in Config.__dataclass_fields__})
     except UsageError:
         raise
-    except (TypeError, ValueError, ArgumentError) as error:
+    except (ArgumentError, TypeError, ValueError) as error:
         raise UsageError(explain(parser, str(error))) from None
 
 

@@ -2,6 +2,7 @@
 the bytes that are there.
 """
 
+import json
 import struct
 import tokenize
 import zipfile
@@ -43,6 +44,18 @@ def explained(what: str, remedy: str) -> Iterator[None]:
         raise
     except BROKEN as error:
         raise UsageError(f"{what} ({one_line(error)}): {remedy}") from None
+
+
+def from_json(text: str | bytes) -> Any:
+    """What a text says in JSON.
+
+    Raises:
+        ValueError: If it is none, or brackets in brackets without end.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

@@ -19,6 +19,7 @@ import torch
 
 from vaescope import __version__
 from vaescope.engine import processor
+from vaescope.foreign import from_json
 from vaescope.training import Outcome, State
 
 FILE = "history.jsonl"
@@ -93,8 +94,8 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 
 def _parsed(line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = from_json(line)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -11,13 +11,14 @@ import json
 import os
 import random
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 SECONDS = 60
-"""What reading one small file may take at most: long, for the machine may be busy with something else."""
+"""What reading one small file may take of a processor. Waiting may take ten times as long: the machine may be busy."""
 
 ROOM = 1536 << 20
 """Bytes of address space that may be taken beyond what the process has when it begins."""
@@ -47,6 +48,7 @@ class Worker:
         self.runs, self.told, self.begun = 0, 0.0, time.process_time()
         self.acts = Acts(self.home)
         self.watchdog = (folder / "watchdog").open("w")
+        faulthandler.register(signal.SIGPROF, file=self.watchdog, chain=True)  # and then it ends the process
         for data in self.seeds:
             if len(data) > LARGEST:
                 raise SystemExit(f"{name} begins with a file of {len(data):,} bytes: make it smaller")
@@ -64,8 +66,10 @@ class Worker:
 
         data = data[:LARGEST]
         (self.folder / "input").write_bytes(data)
-        faulthandler.dump_traceback_later(SECONDS, exit=True, file=self.watchdog)
+        faulthandler.dump_traceback_later(10 * SECONDS, exit=True, file=self.watchdog)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         verdict = judge(self.target.at(self.home, data), self.acts)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
         self.runs += 1
         new = verdict.way not in self.ways
@@ -119,7 +123,7 @@ def by_coverage(worker: Worker, seconds: int, corpus: Path, seed: int) -> None:
         f"-max_total_time={seconds}",
         f"-max_len={LARGEST}",
         f"-seed={seed % (1 << 32) or 1}",
-        "-timeout=600",
+        "-timeout=1200",
         "-rss_limit_mb=0",
         "-print_final_stats=1",
         "-len_control=0",

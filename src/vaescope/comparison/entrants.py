@@ -4,7 +4,6 @@ A run that was never evaluated has what training wrote of its test images at its
 protocol, with its two parts.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +18,7 @@ from vaescope.data.sources import NAMED
 from vaescope.data.targets import ONCE, TARGETS
 from vaescope.errors import UsageError
 from vaescope.evaluation import FILE, Evaluation, Measured, load
+from vaescope.foreign import from_json
 from vaescope.metrics.bound import NATS
 from vaescope.metrics.score import Score
 from vaescope.metrics.shown import in_words
@@ -201,7 +201,7 @@ def _classes(folder: Path) -> str:
     """The number of classes of a run, as its weights say it."""
     try:
         with safe_open(folder / "model.safetensors", "np") as file:
-            return str(len(json.loads((file.metadata() or {})["vaescope"])["classes"]))
+            return str(len(from_json((file.metadata() or {})["vaescope"])["classes"]))
     except (SafetensorError, KeyError, TypeError, ValueError, OSError):
         return "K"
 

@@ -25,6 +25,7 @@ from vaescope.data.items import Item, Part, Source
 from vaescope.data.pixels import Form, Look, decode, look
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file, cache_folder
+from vaescope.foreign import from_json
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ def remembered_survey(source: Source) -> Survey:
     key = repr((__version__, reader, SAMPLE, source.fingerprint())).encode()
     path = cache_folder() / "surveys" / f"{blake2b(key, digest_size=16).hexdigest()}.json"
     try:
-        known = _read(json.loads(path.read_text(encoding="utf-8")))
+        known = _read(from_json(path.read_text(encoding="utf-8")))
         return replace(known, title=source.title, ignored=source.ignored)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there is none, or none that is whole
         found = survey(source)

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from vaescope.engine.engine import faster
 from vaescope.files import atomic_file, cache_folder
+from vaescope.foreign import from_json
 
 Precision = Literal["float32", "bfloat16", "tf32"]
 
@@ -98,7 +99,7 @@ def _measured_here(here: str) -> dict[str, float]:
 def _read(path: Path) -> dict[str, dict[str, float]]:
     """What was measured before; nothing if that cannot be read."""
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = from_json(path.read_text(encoding="utf-8"))
         return {name: {kind: float(found[kind]) for kind in ("linear", "convolution")} for name, found in known.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

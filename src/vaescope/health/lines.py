@@ -1,6 +1,5 @@
 """The lines of a ``metrics.jsonl`` as they stand there, whatever has happened to them."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from vaescope.foreign import from_json
 from vaescope.health.finding import Finding, fault, note, ok, warning
 
 
@@ -53,8 +53,8 @@ class Lines:
 def _parsed(line: str) -> dict[str, Any]:
     """A line; nothing where it is none of a run."""
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        found = from_json(line)
+    except ValueError:
         return {}
     fits = isinstance(found, dict) and type(found.get("step")) is int and isinstance(found.get("split"), str)
     return found if fits else {}

@@ -37,6 +37,7 @@ from vaescope.data.images import ImageSet, Split
 from vaescope.data.rows import chunks
 from vaescope.errors import UsageError
 from vaescope.files import atomic_file, cache_folder
+from vaescope.foreign import from_json
 from vaescope.metrics.classifier import TURNS, Classifier, Tick, accuracy, side_of, train, turned
 from vaescope.optional import needed
 
@@ -201,7 +202,7 @@ def read_classifier(path: Path) -> FeatureSet:
     """
     try:
         with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {})["vaescope"])
+            facts = from_json((file.metadata() or {})["vaescope"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if facts["format"] != FORMAT:
             raise ValueError(f"format {facts['format']}")

@@ -46,6 +46,9 @@ ADAMW: dict[str, Any] = {"lr": 0.005, "betas": (0.9, 0.99)}
 MOST_THERE = 1 << 30
 """Bytes of validation images that are kept on a GPU; of more a part at a time is put there."""
 
+MOST_STEPS = 10**12
+"""More than any machine makes, and few enough for their number to be computed with."""
+
 
 @dataclass(frozen=True)
 class Trainer:
@@ -70,7 +73,7 @@ class Trainer:
         back_offs: How often at most.
 
     Raises:
-        UsageError: For counts below 1, or a factor that is not between 0 and 1.
+        UsageError: For counts below 1 or above a trillion, or a factor that is not between 0 and 1.
     """
 
     epochs: int = 16
@@ -92,8 +95,8 @@ class Trainer:
         counts = ("epochs", "steps", "validate_every", "patience", "log_every", "checkpoint_every", "keep", "back_offs")
         for name in counts:
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"trainer.{name} is {value}: give a whole number of at least 1")
+            if value is not None and not 1 <= value <= MOST_STEPS:
+                raise UsageError(f"trainer.{name} is {value}: give a whole number from 1 to {MOST_STEPS:,}")
         if self.clip is not None and not self.clip > 0:
             raise UsageError(f"trainer.clip is {self.clip}: give a positive norm, such as 1.0, or null")
         if self.back_off is not None and not 0 < self.back_off < 1:

@@ -4,7 +4,6 @@ As the Hugging Face hub lays them out: a struct of ``bytes`` and ``path``, the n
 splits as files, ``train-00000-of-00001.parquet``. A plain column of bytes will do as well.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from vaescope.data.own.parts import PARTS, rank
 from vaescope.data.own.pieces import Piece, Pieces, digest_files
 from vaescope.data.own.remembered import remembering
 from vaescope.errors import UsageError, one_line
-from vaescope.foreign import BROKEN
+from vaescope.foreign import BROKEN, from_json
 from vaescope.terminal import printable
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def _labels(file: Any, schema: "pa.Schema", label: str, path: Path) -> list[int 
 def _class_names(schema: "pa.Schema", label: str | None) -> Sequence[str]:
     """The names that the metadata of the Hugging Face hub give the classes."""
     try:
-        told = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
+        told = from_json((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
     except (KeyError, TypeError, ValueError):
         return ()
     return tuple(map(str, told)) if isinstance(told, list) else ()

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vaescope.files import atomic_file, cache_folder
+from vaescope.foreign import from_json
 
 Stamp = list[int]
 
@@ -125,7 +126,7 @@ def _digest(path: Path) -> str:
 
 def _load(path: Path) -> dict[str, list]:
     try:
-        facts = json.loads(path.read_bytes())
+        facts = from_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
