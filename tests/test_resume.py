@@ -335,6 +335,15 @@ def test_a_file_system_without_locks_refuses_nobody(tmp_path: Path, monkeypatch:
     assert list(tmp_path.glob(".lock*")) in ([], [tmp_path / ".lock"])
 
 
+def test_a_folder_that_cannot_be_written_to_is_no_riddle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*given: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(RunError, match=r"cannot be written to \(Read-only file system\)"), alone(tmp_path):
+        pass
+
+
 def test_a_pipe_in_a_checkpoint_makes_nobody_wait(state: State, tmp_path: Path) -> None:
     first, second = saved(tmp_path, state, 10, 20)
     for name in ("state.json", "best.safetensors"):

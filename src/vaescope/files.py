@@ -21,7 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vaescope.errors import UsageError
+from vaescope.errors import RunError, UsageError
 
 OLD = ".old"
 """What a folder that is being replaced is called, in a temporary folder of its own."""
@@ -161,6 +161,7 @@ def alone(folder: Path) -> Iterator[None]:
 
     Raises:
         UsageError: If another process holds it.
+        RunError: If the folder cannot be written to.
     """
     lock = FileLock(folder / ".lock", fallback_to_soft=False)
     try:
@@ -169,7 +170,7 @@ def alone(folder: Path) -> Iterator[None]:
         raise UsageError(f"{folder} is being trained by another process: wait for it to end, or stop it") from None
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.ENOTSUP):
-            raise
+            raise RunError(f"{folder} cannot be written to ({error.strerror}): mend that, and try again") from None
     try:
         yield
     finally:
