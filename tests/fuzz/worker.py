@@ -23,7 +23,7 @@ SECONDS = 60
 ROOM = 1536 << 20
 """Bytes of address space that may be taken beyond what the process has when it begins."""
 
-LARGEST = 1 << 17
+LARGEST = 1 << 18
 """Bytes of an input."""
 
 
